@@ -1,0 +1,281 @@
+"""Any folder of images with COCO captions is a dataset (layout and caption rules: ``annotations.py``).
+
+Images are decoded once, in parallel, into a checked uint8 cache; afterwards opening is quick and nothing
+is copied into memory. An image that can't be used is dropped and counted; if that happens to more than
+``max(10, 10 %)`` of the images, loading stops and says which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import sys
+import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vljepa_core.datasets import imaging
+from vljepa_core.datasets.annotations import Entry, Listing, read_folder
+from vljepa_core.datasets.cache import Cache, Write, open_or_build
+from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
+
+MAX_UNUSABLE_SHARE, MAX_UNUSABLE_FEW = 0.10, 10
+MAX_CAPTION_BYTES = 126  # of 128 ids one is BOS and one EOS; the tokenizer cuts longer captions
+BLOCK = 512  # images decoded between two writes: bounds what waits in memory
+
+HANDLED = {  # imaging.decode's note -> its line in the summary
+    "grey": "grey images converted",
+    "palette": "palette images converted",
+    "transparent": "transparent images put on white",
+    "cmyk": "CMYK images converted",
+    "16-bit": "16-bit images reduced to 8",
+    "rotated": "EXIF-rotated images turned",
+}
+REFUSED = {
+    "missing": "images missing",
+    "unreadable": "images unreadable",
+    "too large": "images too large",
+}
+SUMMARY = (
+    "images listed",
+    "images used",
+    *REFUSED.values(),
+    "images without captions",
+    "images with an ambiguous id",
+    "duplicate image ids",
+    "images listed under two ids, merged",
+    "train images that are also in val, dropped",
+    *HANDLED.values(),
+    "captions used",
+    "empty captions, dropped",
+    "captions that are not text, dropped",
+    f"captions over {MAX_CAPTION_BYTES} bytes, cut by the tokenizer",
+    "captions not in ASCII, kept",
+    "duplicate annotation ids",
+    "annotations of unknown images",
+)
+
+
+def load_coco_folder(
+    folder: Path | str,
+    image_size: int,
+    *,
+    preprocess: str = "squash",
+    val_fraction: float = 0.1,
+    split_seed: int = 42,
+    cache_dir: Path | str,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Dataset:
+    """Load a COCO-captions folder as images uint8 ``(N, image_size, image_size, 3)`` with captions.
+
+    Args:
+        folder: see ``annotations.py`` for its layout.
+        image_size: side in pixels.
+        preprocess: "squash" (as published) or "crop"; see ``imaging.py``.
+        val_fraction, split_seed: used only where the files give no splits. Images are ordered by the
+            SHA-256 of "seed:file name"; the first ``round(val_fraction * N)``, at least one, are "val".
+        cache_dir: where the cache is kept; one cache for each folder, size and preprocessing.
+        workers: decoding threads; by default one for each CPU.
+        progress: show a bar and the summary on stderr while building.
+
+    Raises:
+        DataError: wrong arguments or layout, a ``file_name`` outside the folder, too many unusable images.
+    """
+    folder = Path(folder).resolve()
+    _check_arguments(image_size, preprocess, val_fraction, workers)
+    listing = read_folder(folder)
+    key = {
+        "folder": str(folder),
+        "preprocessing": f"{preprocess}/{imaging.PREPROCESSING_VERSION}",
+        "image size": image_size,
+        "sources": [_source(entry) for entry in listing.entries],
+    }
+    built = False
+
+    def build(write: Write) -> dict[str, Any]:
+        nonlocal built
+        built = True
+        return _decode_all(folder, listing, image_size, preprocess, workers, progress, write)
+
+    owner = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    name = re.sub(r"[^\w.-]", "_", folder.name) or "root"
+    stem = Path(cache_dir) / f"{name}-{preprocess}-{image_size}px-{owner}"
+    cache = open_or_build(stem, key, (image_size, image_size, 3), build)
+    dataset = _assemble(folder, listing, cache, f"{preprocess} {image_size}", val_fraction, split_seed)
+    if built and progress:
+        _print_summary(dataset, listing, cache)
+    return dataset
+
+
+def _check_arguments(image_size: int, preprocess: str, val_fraction: float, workers: int | None) -> None:
+    if preprocess not in imaging.PREPROCESSING:
+        raise DataError(f"unknown preprocess {preprocess!r}; known: {', '.join(imaging.PREPROCESSING)}")
+    if not isinstance(image_size, int) or not 1 <= image_size <= 4096:
+        raise DataError(f"image_size must be a whole number from 1 to 4096, got {image_size!r}")
+    if not 0 < val_fraction < 1:
+        raise DataError(f"val_fraction must lie between 0 and 1, got {val_fraction!r}")
+    if workers is not None and workers < 1:
+        raise DataError(f"workers must be at least 1, got {workers!r}")
+
+
+def _source(entry: Entry) -> list[Any]:
+    """What identifies an image file: id, name, size in bytes and time of change (None if it is missing)."""
+    try:
+        status = os.stat(entry.path)
+    except OSError:
+        return [entry.image_id, entry.file_name, None, None]
+    return [entry.image_id, entry.file_name, status.st_size, status.st_mtime_ns]
+
+
+def _decode_all(
+    folder: Path,
+    listing: Listing,
+    image_size: int,
+    preprocess: str,
+    workers: int | None,
+    progress: bool,
+    write: Write,
+) -> dict[str, Any]:
+    """Decode every image in order; returns the notes kept in the cache."""
+    entries, used, unusable, counts = listing.entries, [], [], Counter()
+
+    def one(entry: Entry) -> tuple[np.ndarray, list[str]] | imaging.BadImage:
+        try:
+            mode = os.stat(entry.path).st_mode
+        except FileNotFoundError:
+            return imaging.BadImage("missing", "no such file")
+        except OSError as error:
+            return imaging.BadImage("unreadable", str(error.strerror))
+        if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+            return imaging.BadImage("unreadable", "not a regular file")
+        try:
+            return imaging.decode(entry.path, image_size, preprocess)
+        except imaging.BadImage as bad:
+            return bad
+
+    _stop_if_too_many(folder, listing, unusable)
+    # Threads: Pillow releases the interpreter lock while decoding and resizing. On two cores they were as
+    # fast as processes for photographs of COCO's size (about 550 a second), and nothing outlives a kill.
+    pool = ThreadPoolExecutor(workers or _cpus())
+    bar = tqdm(
+        total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress
+    )
+    with warnings.catch_warnings(), bar, pool:
+        warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
+        for start in range(0, len(entries), BLOCK):
+            block = entries[start : start + BLOCK]
+            for row, (entry, result) in enumerate(zip(block, pool.map(one, block)), start):
+                bar.update()
+                if isinstance(result, imaging.BadImage):
+                    counts[REFUSED[result.kind]] += 1
+                    unusable.append((entry.file_name, f"{result.kind}: {result}"))
+                    continue
+                pixels, notes = result
+                write(pixels)
+                used.append(row)
+                counts.update(HANDLED[note] for note in notes)
+            _stop_if_too_many(folder, listing, unusable)
+    if not used:
+        listed = _first_few(listing.unusable + unusable)
+        raise DataError(f"{folder}: no usable image is left of {listing.counts['images listed']:,}{listed}")
+    return {
+        "used": used,
+        "unusable": unusable,
+        "counts": dict(counts),
+        "licences": [entries[row].licence for row in used],
+    }
+
+
+def _cpus() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _stop_if_too_many(folder: Path, listing: Listing, unusable: list[tuple[str, str]]) -> None:
+    bad, total = listing.unusable + unusable, listing.counts["images listed"]
+    if len(bad) > max(MAX_UNUSABLE_FEW, MAX_UNUSABLE_SHARE * total):
+        raise DataError(
+            f"{folder}: at least {len(bad):,} of {total:,} images can't be used, more than "
+            f"{MAX_UNUSABLE_SHARE:.0%}; repair them or take them out of the captions file{_first_few(bad)}"
+        )
+
+
+def _first_few(bad: list[tuple[str, str]], few: int = 5) -> str:
+    lines = [f"\n  {name}: {reason}" for name, reason in bad[:few]]
+    return "".join(lines) + (f"\n  and {len(bad) - few:,} more" if len(bad) > few else "")
+
+
+def _assemble(
+    folder: Path, listing: Listing, cache: Cache, made_by: str, val_fraction: float, split_seed: int
+) -> Dataset:
+    entries = [listing.entries[row] for row in cache.notes["used"]]
+    captions = [entry.captions for entry in entries]
+    ids = [entry.image_id for entry in entries]
+    splits = _splits(folder, entries, val_fraction, split_seed)
+    counts = listing.counts + Counter(cache.notes["counts"])
+    texts = [text for texts in captions for text in texts]
+    counts["images used"], counts["captions used"] = len(entries), len(texts)
+    counts[f"captions over {MAX_CAPTION_BYTES} bytes, cut by the tokenizer"] = sum(
+        len(text.encode("utf-8")) > MAX_CAPTION_BYTES for text in texts
+    )
+    counts["captions not in ASCII, kept"] = sum(not text.isascii() for text in texts)
+    return Dataset(
+        name=folder.name,
+        images=cache.pixels,
+        captions=captions,
+        image_ids=ids,
+        splits=splits,
+        fingerprint=fingerprint(f"{made_by} {cache.pixels_sha256}", captions, ids, splits),
+        source=_describe_source(folder, listing, Counter(entry.licence for entry in entries)),
+        summary={line: counts[line] for line in SUMMARY},
+    )
+
+
+def _splits(folder: Path, entries: list[Entry], val_fraction: float, split_seed: int) -> dict[str, np.ndarray]:
+    if any(entry.split for entry in entries):
+        val = np.array([entry.split == "val" for entry in entries])
+    else:
+
+        def place(i: int) -> bytes:
+            return hashlib.sha256(f"{split_seed}:{entries[i].file_name}".encode()).digest()
+
+        order = sorted(range(len(entries)), key=place)
+        val = np.zeros(len(entries), dtype=bool)
+        val[order[: max(1, round(val_fraction * len(entries)))]] = True
+    if val.all() or not val.any():
+        raise DataError(
+            f"{folder}: {len(val)} usable image(s), {val.sum()} of them in val; both splits need at least one"
+        )
+    return {"train": np.flatnonzero(~val).astype(np.int64), "val": np.flatnonzero(val).astype(np.int64)}
+
+
+def _describe_source(folder: Path, listing: Listing, licences: Counter) -> str:
+    about = "; ".join(listing.descriptions) or "COCO-captions folder without a description"
+    text = f"{about}. Read from {folder.name}/{', '.join(listing.files)}."
+    named = [f"{licence} ({n:,})" for licence, n in licences.most_common() if licence is not None]
+    if not named:
+        return f"{text} The files name no licence for the images."
+    if licences[None]:
+        named.append(f"none named ({licences[None]:,})")
+    return f"{text} Licences of the images as the files name them: {', '.join(named)}."
+
+
+def _print_summary(dataset: Dataset, listing: Listing, cache: Cache) -> None:
+    """To stderr, once, when the cache was built: what was used, handled and dropped."""
+    parts = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
+    lines = [f"{dataset.name}: {len(dataset.images):,} images ({parts}), captions from {', '.join(listing.files)}"]
+    lines += [f"  {n:,} {line}" for line, n in dataset.summary.items() if n]
+    if listing.files_not_read:
+        lines.append(f"  not read, being neither train nor val: {', '.join(listing.files_not_read)}")
+    bad = listing.unusable + [tuple(pair) for pair in cache.notes["unusable"]]
+    if bad:
+        lines.append(f"  dropped:{_first_few(bad).replace(chr(10), chr(10) + '  ')}")
+    tqdm.write("\n".join(lines), file=sys.stderr)
