@@ -135,9 +135,10 @@ $(BUILD)/source/notebooks/%.ipynb: notebooks/%.py book/execute.py $(BUILD)/param
 # A warning is an error. --all: the sidebar of every page names every other page. After a failure the
 # half-built pages go, because Sphinx would not warn about them a second time.
 $(HTML): $(EXECUTED) $(BOOK)
+	@echo "book: building the pages (half a minute)"
 	@mkdir -p $(BUILD)/source
 	@cp -R book/_config.yml book/_toc.yml book/myst.yml book/*.md book/_static $(BUILD)/source/
 	@$(PYTHON) book/status.py $(BUILD)/source
 	@$(PYTHON) -c 'from jupyter_book.cli.main import main; main()' build $(BUILD)/source --path-output $(BUILD) \
-	  --all -W --keep-going --quiet || { rm -rf $(BUILD)/_build; exit 1; }
+	  --all -W --keep-going --quiet > /dev/null || { rm -rf $(BUILD)/_build; exit 1; }
 	@touch $@

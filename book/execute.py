@@ -22,6 +22,7 @@ import nbformat
 import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,6 +64,7 @@ def execute(source: Path, target: Path, parameters: dict[str, object], failed: P
             cwd=ROOT,
             progress_bar=False,
             stderr_file=sys.stderr,  # a cell that trains shows its progress here
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # no network port, where TCP would be open to others
         )
     show_parameters_once(running)
     os.replace(running, target)
