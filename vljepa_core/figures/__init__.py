@@ -1,0 +1,29 @@
+"""Figures: each function takes records (or a dataset) and returns what a notebook displays.
+
+The last line of a cell, ``figures.loss_curves(record)``, is enough. Every figure carries an alt text that
+states what it shows, takes the page's text colour, and fits a phone.
+"""
+
+from vljepa_core.figures.captions import caption_grid
+from vljepa_core.figures.comparison import metric_bars
+from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
+from vljepa_core.figures.curves import collapse_metrics, loss_curves
+from vljepa_core.figures.display import Display, show
+from vljepa_core.figures.flow import data_flow
+from vljepa_core.figures.statistics import caption_lengths, category_shares
+from vljepa_core.figures.tree import decision_tree
+
+__all__ = [
+    "Display",
+    "caption_grid",
+    "caption_lengths",
+    "category_shares",
+    "class_accuracy",
+    "collapse_metrics",
+    "confusion_matrix",
+    "data_flow",
+    "decision_tree",
+    "loss_curves",
+    "metric_bars",
+    "show",
+]

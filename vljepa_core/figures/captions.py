@@ -1,0 +1,78 @@
+"""Generated captions under their pictures, as an HTML grid which wraps on a phone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vljepa_core.figures.display import Display, escape
+from vljepa_core.figures.reading import get, setting, title
+
+
+def caption_grid(dataset: Any, record: Any, n: int = 8, image_ids: Sequence[Any] | None = None) -> Display:
+    """Pictures with their reference, greedy and sampled captions.
+
+    Args:
+        dataset: a ``Dataset``; its first caption of an image is shown as the reference.
+        record: the run whose captions are shown.
+        n: how many pictures, evenly spaced over the record's captions (no picking of good ones).
+        image_ids: show these instead.
+
+    Raises:
+        ValueError: the record has no captions, or an id is not in it or not in the dataset.
+    """
+    rows = {str(row["image_id"]): row for row in get(record, "captions", [])}
+    if not rows:
+        raise ValueError(f"{title(record)}: the record holds no captions")
+    # Ids pass through JSON and numpy on their way here, so they are compared as text.
+    position = {str(key): index for index, key in enumerate(dataset.image_ids)}
+    if image_ids is None:
+        spaced = np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)
+        wanted = [list(rows)[i] for i in spaced]
+    else:
+        wanted = [str(key) for key in image_ids]
+    missing = [key for key in wanted if key not in rows or key not in position]
+    if missing:
+        raise ValueError(
+            f"image {missing[0]!r} is not in both the record of {title(record)} and dataset {dataset.name!r}; "
+            "is this the dataset that the run was made on?"
+        )
+    cells = [_cell(dataset, position[key], rows[key]) for key in wanted]
+    distinct = len({rows[key]["greedy"] for key in wanted})
+    alt = (
+        f"{len(wanted)} validation images of {dataset.name} with the captions of {title(record)}: "
+        f"{distinct} distinct greedy {'caption' if distinct == 1 else 'captions'} among them."
+    )
+    note = f"{title(record)} ({setting(record)}): {len(wanted)} of {len(rows)} validation images, evenly spaced."
+    if image_ids is not None:
+        note = f"{title(record)} ({setting(record)}): {len(wanted)} of {len(rows)} validation images, chosen by id."
+    body = f'<figure class="vljepa"><div class="grid">{"".join(cells)}</div><figcaption>{escape(note)}</figcaption></figure>'
+    return Display(body, alt)
+
+
+def png_uri(pixels: np.ndarray) -> str:
+    """A uint8 (H, W, 3) picture as a ``data:`` address."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _cell(dataset: Any, index: int, row: dict) -> str:
+    reference = dataset.captions[index][0]
+    pixels = np.asarray(dataset.images[index])
+    # Small pictures are shown pixel by pixel, as the model sees them; larger ones are smoothed.
+    rendering = "pixelated" if pixels.shape[0] <= 96 else "auto"
+    alt = escape(f"Image {row['image_id']}: {reference}")
+    texts = "".join(
+        f"<dt>{name}</dt><dd>{escape(text) if text.strip() else '<i class=none>(empty)</i>'}</dd>"
+        for name, text in (("reference", reference), ("greedy", row["greedy"]), ("t = 0.7", row["sampled"]))
+    )
+    return (
+        f'<figure><img src="{png_uri(pixels)}" alt="{alt}" width="{pixels.shape[1]}" '
+        f'style="image-rendering:{rendering}"><dl>{texts}</dl></figure>'
+    )

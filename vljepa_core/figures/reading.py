@@ -1,0 +1,40 @@
+"""Reading a record, be it the dataclass or the JSON that it is stored as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLES = {"test0": "Test 0", "run1": "Run 1", "run2": "Run 2", "test3": "Test 3", "run3": "Run 3", "run4": "Run 4"}
+
+
+def get(record: Any, key: str, default: Any = None) -> Any:
+    """``record.key`` or ``record["key"]``; ``default`` where it is absent or None."""
+    value = record.get(key) if isinstance(record, Mapping) else getattr(record, key, None)
+    return default if value is None else value
+
+
+def title(record: Any) -> str:
+    """The experiment's name as the report writes it, such as "Run 2"."""
+    name = get(record, "experiment", "")
+    return TITLES.get(name, name)
+
+
+def setting(record: Any) -> str:
+    """What a run ran on: "scenes, laptop, seed 0"."""
+    data = get(get(record, "dataset", {}), "name") or get(record, "data", "unknown data")
+    return f"{data}, {get(record, 'scale', 'unknown scale')}, seed {get(record, 'seed', 'unknown')}"
+
+
+def series(record: Any, key: str) -> tuple[list[float], list[float]]:
+    """Epochs and values of one quantity over training; both empty where it was not measured."""
+    rows = [row for row in get(record, "history", []) if row.get(key) is not None]
+    return [row["epoch"] for row in rows], [float(row[key]) for row in rows]
+
+
+def metric(record: Any, name: str) -> dict | None:
+    """``{"value", "low", "high", "n"}`` of a metric; low, high and n may be absent. None: not measured."""
+    found = get(record, "metrics", {}).get(name)
+    if found is None or found.get("value") is None:
+        return None
+    return found

@@ -1,0 +1,79 @@
+"""What each metric is called, and how its numbers are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How to write a metric.
+
+    Attributes:
+        label: its name in words.
+        kind: "count of" (a share that is a number of images), "share", "whole", "loss" or "plain".
+        unit: what stands beside the label; "" for a pure number.
+    """
+
+    label: str
+    kind: str
+    unit: str = ""
+
+
+METRICS: dict[str, Unit] = {
+    "accuracy": Unit("accuracy", "count of", "% of images"),
+    "balanced_accuracy": Unit("balanced accuracy", "share", "%, mean over classes"),
+    "majority": Unit("share of the largest class", "count of", "% of images"),
+    "colour_accuracy": Unit("colour named correctly", "count of", "% of images"),
+    "shape_accuracy": Unit("shape named correctly", "count of", "% of images"),
+    "greedy_unique": Unit("unique captions, greedy", "count of", "% of images"),
+    "sampled_unique": Unit("unique captions, t = 0.7", "count of", "% of images"),
+    "greedy_unique_words": Unit("unique words, greedy", "whole", "words"),
+    "sampled_unique_words": Unit("unique words, t = 0.7", "whole", "words"),
+    "reference_unique_words": Unit("unique words, references", "whole", "words"),
+    "greedy_overlap": Unit("word overlap, greedy", "share", "% of reference words"),
+    "sampled_overlap": Unit("word overlap, t = 0.7", "share", "% of reference words"),
+    "greedy_content_match": Unit("content match, greedy", "count of", "% of images"),
+    "sampled_content_match": Unit("content match, t = 0.7", "count of", "% of images"),
+    "greedy_bleu4": Unit("BLEU-4, greedy", "plain"),
+    "sampled_bleu4": Unit("BLEU-4, t = 0.7", "plain"),
+    "greedy_cider": Unit("CIDEr, greedy", "plain"),
+    "sampled_cider": Unit("CIDEr, t = 0.7", "plain"),
+    "train_loss": Unit("final training loss, as trained", "loss", "nats"),
+    "val_loss": Unit("final validation loss, unsmoothed", "loss", "nats"),
+    "plan_cosine": Unit("mean cosine between plans", "plain"),
+    "plan_rank": Unit("effective rank of the plans", "plain"),
+    "plan_variance_share": Unit("between-image share of plan variance", "share", "%"),
+    "parameters": Unit("trainable parameters", "whole"),
+    "seconds": Unit("training time", "whole", "s"),
+}
+
+
+def unit_of(name: str) -> Unit:
+    """The metric's unit; a metric that is not listed is a pure number under its own name."""
+    return METRICS.get(name, Unit(name.replace("_", " "), "plain"))
+
+
+def is_share(name: str) -> bool:
+    """Whether the metric is stored in [0, 1] and written in percent."""
+    return unit_of(name).kind in ("count of", "share")
+
+
+def number(name: str, value: float) -> str:
+    """One value in the metric's unit, without the unit's name: "7.1%", "1.0619", "2,776"."""
+    kind = unit_of(name).kind
+    if is_share(name):
+        percent = 100 * value
+        # 1 of 2,000 is 0.05%: one decimal would show a collapse as 0.1% or 0.0%.
+        return f"{percent:.2f}%" if 0 < percent < 1 else f"{percent:.1f}%"
+    if kind == "whole":
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if kind == "loss" else f"{value:.3f}"
+
+
+def counted(name: str, value: float, n: int | None) -> str:
+    """The value, and for a share of images also the number of images: "0.05% (1 of 2000)"."""
+    text = number(name, value)
+    if n and unit_of(name).kind == "count of":
+        return f"{text} ({round(value * n)} of {n})"
+    return text

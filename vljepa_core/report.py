@@ -1,0 +1,217 @@
+"""Tables: published | recorded | this build, each number with its interval and its trivial baseline."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from vljepa_core.figures.display import Display, escape
+from vljepa_core.figures.reading import get, metric, setting, title
+from vljepa_core.figures.units import counted, number, unit_of
+from vljepa_core.published import PUBLISHED, PublishedRun
+
+_CAPTIONING = (
+    "greedy_unique", "sampled_unique", "greedy_unique_words", "sampled_unique_words", "reference_unique_words",
+    "greedy_overlap", "sampled_overlap", "greedy_content_match", "sampled_content_match",
+    "greedy_bleu4", "greedy_cider", "sampled_bleu4", "sampled_cider",
+    "train_loss", "val_loss", "plan_cosine", "plan_rank", "plan_variance_share",
+)  # fmt: skip
+_COST = ("parameters", "seconds")
+ROWS: Mapping[str, tuple[str, ...]] = {
+    "test0": ("accuracy", "colour_accuracy", "shape_accuracy", *_CAPTIONING, *_COST),
+    "test3": ("accuracy", "balanced_accuracy", "majority", "train_loss", "val_loss",
+              "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
+}  # fmt: skip
+
+NOT_REPORTED = '<span class="none">not reported</span>'
+NOT_MEASURED = '<span class="none">not measured</span>'
+
+
+def results_table(
+    experiment: str,
+    record: Any,
+    recorded: Iterable[Any] = (),
+    published: PublishedRun | None = None,
+    source_hash: str | None = None,
+) -> Display:
+    """What one experiment gave: published, recorded earlier, and in this build.
+
+    Args:
+        experiment: "test0", "run1", "run2", "test3", "run3" or "run4".
+        record: this build's run.
+        recorded: earlier runs; those on the same data and scale share a column, as seeds of one experiment.
+        published: the study's results; by default those of ``experiment``.
+        source_hash: of the core as it is now; recorded runs made with another one are marked.
+    """
+    published = published or PUBLISHED[experiment]
+    groups = _columns(recorded)
+    names = [
+        name
+        for name in ROWS.get(experiment, (*_CAPTIONING, *_COST))
+        if name in published.metrics or any(_measure(r, name) for r in [record, *sum(groups, [])])
+    ]
+    head = ["result", f"published<small>{escape(published.data)}</small>"]
+    head += [f"recorded<small>{_origin(runs, source_hash)}</small>" for runs in groups] or ["recorded"]
+    head += [f"this build<small>{escape(setting(record))}</small>", "trivial baseline"]
+
+    by_code = f"<small>by the study's own code: {published.verdict_by_code}</small>" if published.verdict_by_code else ""
+    rows = [[
+        "verdict",
+        escape(published.verdict) + by_code,
+        *([_verdicts(runs) for runs in groups] or [NOT_MEASURED]),
+        _verdicts([record]),
+        '<span class="none">does not apply</span>',
+    ]]  # fmt: skip
+    for name in names:
+        per = ""
+        if unit_of(name).kind == "loss":
+            per = "per image" if experiment == "test3" else "per byte"
+        unit = " ".join(part for part in (unit_of(name).unit, per) if part)
+        rows.append([
+            escape(unit_of(name).label) + (f"<small>{escape(unit)}</small>" if unit else ""),
+            _reported(published, name),
+            *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
+            _cell([record], name),
+            _baselines(published, record, name),
+        ])  # fmt: skip
+    caption = f"{title(record)}: published, recorded and this build."
+    if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
+        caption += " In brackets: 95% interval over images."
+    return html_table(caption, head, rows)
+
+
+def recipe_table(recipe: Any, paper: Any) -> Display:
+    """What a scale shrank: the rows in which the recipe differs from the published one.
+
+    Args:
+        recipe: this build's recipe, a dataclass or a dict.
+        paper: the same experiment at scale ``paper``.
+    """
+    ours, theirs = _plain(recipe), _plain(paper)
+    keys = [k for k in (*theirs, *(k for k in ours if k not in theirs)) if ours.get(k) != theirs.get(k)]
+    absent = '<span class="none">not set</span>'
+    rows = [
+        [f"<code>{escape(k)}</code>", *(escape(_value(r[k])) if r.get(k) is not None else absent for r in (theirs, ours))]
+        for k in keys
+        if k not in ("scale", "experiment", "name")
+    ]
+    if not rows:
+        rows = [['<span class="none">nothing differs</span>', "as published", "as published"]]
+    caption = "Where this build's recipe differs from the published one; everything else is the same."
+    return html_table(caption, ["setting", "paper", "this build"], rows)
+
+
+def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
+    """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading."""
+    columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    # Focusable, so that the keyboard can scroll it too.
+    return Display(
+        f'<div class="vljepa"><div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
+        "</div></div>",
+        caption,
+    )
+
+
+def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
+    """Runs on the same data at the same scale belong together; nothing else may be averaged."""
+    groups: dict[tuple, list[Any]] = {}
+    for run in recorded:
+        data = get(get(run, "dataset", {}), "name") or get(run, "data")
+        groups.setdefault((data, get(run, "scale")), []).append(run)
+    return list(groups.values())
+
+
+def _origin(runs: list[Any], source_hash: str | None) -> str:
+    """Under a recorded column's name: data, scale, seeds, commits, and whether the core has changed since."""
+    where = escape(", ".join(setting(runs[0]).split(", ")[:-1]))
+    if len(runs) == 1:
+        seeds = f"seed {get(runs[0], 'seed', 'unknown')}"
+    else:
+        seeds = f"mean ± standard deviation of {len(runs)} seeds"
+    commits = sorted({str(get(get(run, "provenance", {}), "commit", "unknown"))[:7] for run in runs})
+    text = f"{where}, {escape(seeds)}<br>commit {', '.join(map(escape, commits))}"
+    if source_hash is not None and any(get(run, "source_hash") != source_hash for run in runs):
+        text += "<br><strong>recorded with an older core</strong>"
+    return text
+
+
+def _measure(record: Any, name: str) -> dict | None:
+    if name == "parameters":
+        total = get(get(record, "parameters", {}), "total")
+        return None if total is None else {"value": total}
+    if name == "seconds":
+        seconds = get(get(record, "provenance", {}), "seconds")
+        return None if seconds is None else {"value": seconds}
+    return metric(record, name)
+
+
+def _cell(runs: list[Any], name: str) -> str:
+    found = [m for m in (_measure(run, name) for run in runs) if m]
+    if not found:
+        return NOT_MEASURED
+    if len(found) == 1:
+        one = found[0]
+        text = counted(name, one["value"], one.get("n"))
+        if one.get("low") is not None and one.get("high") is not None:
+            text += f"<small>[{number(name, one['low'])}, {number(name, one['high'])}]</small>"
+        return text
+    values = [m["value"] for m in found]
+    if len(set(values)) == 1:
+        return number(name, values[0])
+    text = f"{number(name, statistics.mean(values))} ± {number(name, statistics.stdev(values))}"
+    return text + (f"<small>{len(found)} of {len(runs)} seeds</small>" if len(found) < len(runs) else "")
+
+
+def _verdicts(runs: list[Any]) -> str:
+    texts = []
+    for run in runs:
+        verdict = get(run, "verdict", {})
+        text = escape(verdict.get("label") or "not measured")
+        if verdict.get("by_code") and verdict["by_code"] != verdict.get("label"):
+            text += f"<small>by the study's own code: {escape(verdict['by_code'])}</small>"
+        texts.append(text)
+    return "<br>".join(dict.fromkeys(texts))
+
+
+def _reported(published: PublishedRun, name: str) -> str:
+    found = published.metrics.get(name)
+    if found is None:
+        return NOT_REPORTED
+    text = escape(found.text) if found.text else (NOT_REPORTED if found.value is None else number(name, found.value))
+    if found.text and found.value is not None and "%" not in found.text:
+        return f"{number(name, found.value)} ({text})"
+    return text
+
+
+def _baselines(published: PublishedRun, record: Any, name: str) -> str:
+    lines = [
+        f"{escape(number(name, b.value))}<small>{escape(b.label)} ({escape(b.data)})</small>"
+        for b in published.baselines.get(name, ())
+    ]
+    majority = metric(record, "majority")
+    if name == "accuracy" and majority:
+        lines.append(f"{number(name, majority['value'])}<small>always the largest class (this build)</small>")
+    return "".join(f"<div>{line}</div>" for line in lines) or NOT_MEASURED
+
+
+def _plain(recipe: Any) -> dict[str, Any]:
+    if is_dataclass(recipe) and not isinstance(recipe, type):
+        return asdict(recipe)
+    return dict(recipe)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
