@@ -1,0 +1,124 @@
+"""``python -m vljepa_core run | describe | recipes``: the core from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import sys
+import time
+from typing import Any
+
+from vljepa_core.datasets import DataError
+from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse and run one command; returns the exit status (2: what was asked for can't be)."""
+    parser = argparse.ArgumentParser(prog="python -m vljepa_core", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="train, evaluate and leave a record; load it if a matching one exists")
+    run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    run.add_argument("--data", default="scenes", help="scenes (default), shapes, or a COCO-captions folder")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
+    run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")
+    run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
+    run.set_defaults(function=run_command)
+
+    describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
+    describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    describe.add_argument("--json", action="store_true", help="machine-readable")
+    describe.set_defaults(function=describe_command)
+
+    for command in (run, describe):
+        command.add_argument("--scale", default="laptop", help=", ".join(SCALES))
+        command.add_argument(
+            "--set",
+            nargs="+",
+            default=[],
+            metavar="KEY=VALUE",
+            help="change recipe values, e.g. --set plan_vectors=32 word_dropout=token",
+        )
+    options = parser.parse_args(arguments)
+    try:
+        return options.function(options)
+    except (RecipeError, DataError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def parse_changes(pairs: list[str]) -> dict[str, Any]:
+    """``["K=32", "word_dropout=token"]`` -> ``{"K": 32, "word_dropout": "token"}``."""
+    changes = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {pair}: expected KEY=VALUE, e.g. plan_vectors=32")
+        try:
+            changes[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            changes[key] = text
+    return changes
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Make or load the records, one after another."""
+    from vljepa_core import runs
+    from vljepa_core.estimate import estimate_seconds, human_time
+
+    changes = parse_changes(options.set)
+    asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
+    if not options.no_estimate:
+        missing = []
+        for each in asked:
+            prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
+            if options.fresh or runs.finished_record(prepared) is None:
+                missing.append((each.experiment, estimate_seconds(prepared, options.device)))
+        if missing:
+            total = sum(seconds for _, seconds in missing)
+            parts = ", ".join(f"{name} {human_time(seconds)}" for name, seconds in missing)
+            print(f"to train: {parts}; about {human_time(total)} in all", file=sys.stderr)
+    for name in options.experiment:
+        clock = time.monotonic()
+        record = runs.run(
+            name,
+            options.scale,
+            options.data,
+            options.seed,
+            device=options.device,
+            fresh=options.fresh,
+            progress=True,
+            **changes,
+        )
+        took = human_time(time.monotonic() - clock)
+        print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
+    return 0
+
+
+def describe_command(options: argparse.Namespace) -> int:
+    """Print what a recipe costs."""
+    from vljepa_core.describe import describe
+
+    found = describe(recipe(options.experiment, options.scale, **parse_changes(options.set)))
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    for key, value in found["recipe"].items():
+        print(f"{key:22} {value}")
+    print()
+    for room, count in found["parameters"].items():
+        print(f"{room + ' parameters':28} {count:>14,}")
+    print(f"{'plan':28} {found['plan_bytes']:>14,} bytes (fp16)")
+    print(f"{'one training step':28} {found['flops_per_step'] / 1e9:>14,.1f} GFLOP ({found['flops_note']})")
+    for part, count in found["memory_bytes"].items():
+        print(f"{'memory, ' + part.replace('_', ' '):34} {count / 2**20:>8,.0f} MiB (estimate, float32)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

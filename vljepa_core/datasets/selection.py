@@ -1,0 +1,85 @@
+"""From a dataset to the examples one run sees: a seeded subset, one caption per image, drawn once."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from vljepa_core import tokenizer
+from vljepa_core.datasets.categories import CategoryFinder
+from vljepa_core.datasets.dataset import DataError, Dataset
+from vljepa_core.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split of one run, tokenised once.
+
+    Attributes:
+        images: uint8 (N, S, S, 3).
+        image_ids: N ids.
+        texts: the caption drawn for each image: training target, and reference of the study's metrics.
+        references: all captions of each image, for Bleu and CIDEr.
+        ids: uint16 (N, L) token ids of ``texts``, padded with PAD.
+        labels: int64 (N,) indices into the dataset's categories for classification, else None.
+    """
+
+    images: np.ndarray
+    image_ids: list[int | str]
+    texts: list[str]
+    references: list[list[str]]
+    ids: np.ndarray
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def select(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Examples]:
+    """Train and validation examples of a run.
+
+    Draws ``n_train`` and ``n_val`` images (all of them, and says so, where there are fewer), then one caption
+    per image, once, as the study does. Classification keeps images whose caption names exactly one category.
+    """
+    if dataset.image_size != recipe.image_size:
+        raise DataError(
+            f"{dataset.name}: images are {dataset.image_size} px, the recipe wants {recipe.image_size} px"
+        )
+    return {
+        split: _select_split(dataset, recipe, split, wanted, np.random.default_rng([seed, number]))
+        for number, (split, wanted) in enumerate((("train", recipe.n_train), ("val", recipe.n_val)))
+    }
+
+
+def _select_split(dataset: Dataset, recipe: Recipe, split: str, wanted: int, rng: np.random.Generator) -> Examples:
+    available = dataset.splits[split]
+    if len(available) < wanted:
+        print(
+            f"{dataset.name}: {len(available)} {split} images, {recipe.experiment} at {recipe.scale} would use "
+            f"{wanted}; using all {len(available)}",
+            file=sys.stderr,
+        )
+    index = np.sort(rng.permutation(available)[:wanted])
+    texts = [dataset.captions[i][rng.integers(len(dataset.captions[i]))] for i in index]
+    labels = None
+    if recipe.objective == "classify":
+        finder = CategoryFinder(dataset.categories)
+        named = [finder.only(text) for text in texts]
+        kept = np.array([name is not None for name in named], dtype=bool)
+        if not kept.any():
+            raise DataError(
+                f"{dataset.name}: no {split} caption names exactly one of the {len(finder.names)} categories "
+                f"({', '.join(finder.names[:5])}, ...), so {recipe.experiment} has nothing to classify"
+            )
+        labels = np.array([finder.names.index(name) for name in named if name is not None])
+        index, texts = index[kept], [text for text, keep in zip(texts, kept, strict=True) if keep]
+    return Examples(
+        images=dataset.images[index],
+        image_ids=[dataset.image_ids[i] for i in index],
+        texts=texts,
+        references=[dataset.captions[i] for i in index],
+        ids=tokenizer.encode_batch(texts, recipe.max_length),
+        labels=labels,
+    )

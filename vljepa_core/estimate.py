@@ -1,0 +1,38 @@
+"""How long a run will take on this machine, from a few timed steps of it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from vljepa_core.runs import Prepared
+from vljepa_core.train import Trainer, choose_device, steps_of
+
+TIMED_STEPS = 3
+VALIDATION_SHARE = 1.15  # validation after every epoch and the final evaluation, measured at laptop scale
+
+
+def estimate_seconds(run: Prepared, device: str | None = None) -> float:
+    """Seconds of training and evaluation of a run from its start (a checkpoint would shorten it)."""
+    trainer = Trainer(run.recipe, run.examples, run.seed, choose_device(device))
+    trainer.step()  # the first step also allocates
+    _wait(trainer.device)
+    started = time.monotonic()
+    for _ in range(TIMED_STEPS):
+        trainer.step()
+    _wait(trainer.device)
+    per_step = (time.monotonic() - started) / TIMED_STEPS
+    return per_step * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def human_time(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``2.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

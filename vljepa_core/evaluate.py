@@ -1,0 +1,101 @@
+"""A trained model's numbers on its validation examples: the study's metrics, captions, confusion, verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vljepa_core import metrics
+from vljepa_core.datasets.selection import Examples
+from vljepa_core.datasets.shapes import COLOURS, SHAPES
+from vljepa_core.generate import generate
+from vljepa_core.geometry import plan_geometry
+from vljepa_core.metrics import Metric
+from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats, class_logits
+from vljepa_core.recipes import Recipe
+from vljepa_core.verdicts import Verdict, caption_verdict, test0_verdict, test3_verdict
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a finished run is judged by."""
+
+    metrics: dict[str, Metric]
+    verdict: Verdict
+    captions: list[dict]  # image_id, greedy, sampled; empty for classification
+    confusion: dict | None  # labels, matrix; classification only
+
+
+def evaluate(model: VLJEPA, recipe: Recipe, validation: Examples, labels: tuple[str, ...], seed: int) -> Evaluation:
+    """Judge a model on its validation examples; ``labels`` are the dataset's category names."""
+    device = next(model.parameters()).device
+    resident = Resident(validation, device)
+    if recipe.objective == "classify":
+        return _evaluate_classes(model, recipe, resident, labels)
+    return _evaluate_captions(model, recipe, validation, resident, seed)
+
+
+def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels: tuple[str, ...]) -> Evaluation:
+    logits, plans = class_logits(model, resident)
+    true, predicted = resident.labels.cpu().numpy(), logits.argmax(dim=-1).cpu().numpy()
+    found = metrics.classification_metrics(true, predicted, recipe.classes) | _geometry(plans)
+    matrix = metrics.confusion_matrix(true, predicted, recipe.classes)
+    return Evaluation(
+        found,
+        test3_verdict(found["accuracy"].value, recipe.classes),
+        captions=[],
+        confusion={"labels": list(labels), "matrix": matrix.tolist()},
+    )
+
+
+def _evaluate_captions(
+    model: VLJEPA, recipe: Recipe, validation: Examples, resident: Resident, seed: int
+) -> Evaluation:
+    nats, counts, plans = caption_nats(model, resident)
+    found = {"val_loss": metrics.mean_metric(nats / counts, weights=counts)} | _geometry(plans)
+    found["reference_unique_words"] = metrics.unique_words(validation.texts)
+    captions: dict[str, list[str]] = {}
+    for name, temperature in (("greedy", 0.0), ("sampled", recipe.temperature)):
+        draws = torch.Generator().manual_seed(seed)
+        captions[name] = [
+            caption
+            for part in plans.split(EVAL_BATCH)
+            for caption in generate(model.decoder, part, recipe.max_new_tokens, temperature, draws)
+        ]
+        found |= metrics.caption_metrics(name, validation.texts, captions[name])
+        found |= metrics.bleu_cider(name, validation.references, captions[name])
+    rows = [
+        {"image_id": i, "greedy": g, "sampled": s}
+        for i, g, s in zip(validation.image_ids, captions["greedy"], captions["sampled"], strict=True)
+    ]
+    if recipe.experiment == "test0":
+        found |= _shape_accuracy(validation.texts, captions["greedy"])
+        return Evaluation(found, test0_verdict(found["accuracy"].value), rows, confusion=None)
+    verdict = caption_verdict(
+        found["sampled_overlap"].value,
+        found["sampled_content_match"].value,
+        found["sampled_unique"].value,
+        found["greedy_unique"].value,
+    )
+    return Evaluation(found, verdict, rows, confusion=None)
+
+
+def _geometry(plans: torch.Tensor) -> dict[str, Metric]:
+    values = plan_geometry(plans.float().cpu().numpy())
+    return {name: Metric(value, None, None, len(plans)) for name, value in values.items()}
+
+
+def _shape_accuracy(references: list[str], generated: list[str]) -> dict[str, Metric]:
+    """Test 0: share of captions that are exactly right, that name the right colour, the right shape."""
+
+    def named(vocabulary: tuple[str, ...], caption: str) -> set[str]:
+        return set(vocabulary) & set(metrics.words(caption))
+
+    found = {"accuracy": metrics.mean_metric(np.array([r == g for r, g in zip(references, generated, strict=True)]))}
+    for name, vocabulary in (("colour_accuracy", tuple(COLOURS)), ("shape_accuracy", SHAPES)):
+        same = [named(vocabulary, r) == named(vocabulary, g) for r, g in zip(references, generated, strict=True)]
+        found[name] = metrics.mean_metric(np.array(same))
+    return found

@@ -1,0 +1,198 @@
+"""Latent plan and previous bytes in, next-byte logits out: the three published decoders.
+
+- ``baseline`` (Runs 1, 2): causal self-attention, cross-attention to the plan, MLP.
+- ``stronger`` (Run 3): a shared bias from the pooled plan and a gate per block on the cross-attention,
+  dropout on the plan.
+- ``refactored`` (Run 4): the plan as a prefix, FiLM before self-attention and MLP, "word dropout".
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, merge_heads, sincos_1d, split_heads
+
+
+class FiLM(nn.Module):
+    """x * scale + shift from a conditioning vector; starts as the identity."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(dim, 2 * dim)
+        nn.init.zeros_(self.project.weight)
+        with torch.no_grad():
+            self.project.bias.copy_(torch.cat([torch.ones(dim), torch.zeros(dim)]))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x (B, N, D), condition (B, D) -> (B, N, D)."""
+        scale, shift = self.project(condition)[:, None].chunk(2, dim=-1)
+        return x * scale + shift
+
+
+class BlockCache:
+    """Keys and values of one block while decoding: the plan's once, the bytes' as they come.
+
+    The buffers are allocated at full length at the start, so a step writes in place.
+    """
+
+    def __init__(self, block: DecoderBlock, plan: Tensor, length: int) -> None:
+        self.plan_keys, self.plan_values = block.cross.keys_values(block.norm_plan(plan))
+        heads = block.attn.heads
+        shape = (len(plan), heads, length, plan.shape[-1] // heads)
+        self.keys, self.values = plan.new_empty(shape), plan.new_empty(shape)
+        self.filled = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store n new positions; return keys and values of all positions so far."""
+        end = self.filled + keys.shape[2]
+        self.keys[:, :, self.filled : end] = keys
+        self.values[:, :, self.filled : end] = values
+        self.filled = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+
+class DecoderBlock(nn.Module):
+    """Causal self-attention, cross-attention to the plan (LayerNorm on both sides), MLP."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: int, film: bool, gate_init: float | None) -> None:
+        super().__init__()
+        self.norm_attn = nn.LayerNorm(dim)
+        self.attn = SelfAttention(dim, heads)
+        self.norm_cross = nn.LayerNorm(dim)
+        self.norm_plan = nn.LayerNorm(dim)
+        self.cross = CrossAttention(dim, heads)
+        self.norm_mlp = nn.LayerNorm(dim)
+        self.mlp = MLP(dim, mlp_ratio)
+        self.film_attn = FiLM(dim) if film else None
+        self.film_mlp = FiLM(dim) if film else None
+        self.cross_gate = None if gate_init is None else nn.Parameter(torch.tensor(gate_init))
+
+    def forward(
+        self,
+        x: Tensor,
+        plan: Tensor,
+        pooled: Tensor,
+        plan_bias: Tensor | None,
+        mask: Tensor | None,
+        cache: BlockCache | None = None,
+    ) -> Tensor:
+        """x (B, N, D), plan (B, K, D), pooled (B, D), plan_bias (B, 1, D) -> (B, N, D).
+
+        Without ``mask`` a whole sequence is causal, and a single cached position sees all before it.
+        """
+        h = self.norm_attn(x)
+        if self.film_attn is not None:
+            h = self.film_attn(h, pooled)
+        if cache is None:
+            x = x + self.attn(h, mask=mask, causal=mask is None)
+        else:
+            q, k, v = (split_heads(t, self.attn.heads) for t in self.attn.qkv(h).chunk(3, dim=-1))
+            k, v = cache.append(k, v)
+            causal = mask is None and x.shape[1] > 1
+            x = x + self.attn.out(merge_heads(F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)))
+
+        keys, values = (
+            self.cross.keys_values(self.norm_plan(plan)) if cache is None else (cache.plan_keys, cache.plan_values)
+        )
+        read = self.cross.attend(self.norm_cross(x), keys, values)
+        if plan_bias is not None:
+            read = read + plan_bias
+        x = x + (read if self.cross_gate is None else torch.sigmoid(self.cross_gate) * read)
+
+        h = self.norm_mlp(x)
+        if self.film_mlp is not None:
+            h = self.film_mlp(h, pooled)
+        return x + self.mlp(h)
+
+
+class TextDecoder(nn.Module):
+    """Byte decoder conditioned on a latent plan; see the module's docstring for the variants.
+
+    ``word_dropout`` is 0 outside Run 4. Its ``word_dropout_kind`` is ``"element"``, what the published
+    code does (elements of byte embeddings are zeroed, the rest scaled by 1 / (1 - p)), or ``"token"``,
+    what the report says (whole embeddings are zeroed, no rescaling).
+    """
+
+    def __init__(
+        self,
+        vocab: int,
+        max_length: int,
+        plan_vectors: int,
+        dim: int,
+        heads: int,
+        depth: int,
+        mlp_ratio: int,
+        variant: str,
+        cross_gate_init: float,
+        plan_dropout: float,
+        word_dropout_rate: float,
+        word_dropout: str,
+    ) -> None:
+        super().__init__()
+        stronger, refactored = variant == "stronger", variant == "refactored"
+        self.prefix_length = plan_vectors if refactored else 0
+        self.embed = nn.Embedding(vocab, dim)
+        nn.init.normal_(self.embed.weight, std=0.02)
+        self.positions = nn.Parameter(sincos_1d(torch.arange(max_length + self.prefix_length), dim))
+        self.prefix = nn.Linear(dim, dim) if refactored else None
+        self.plan_bias = nn.Linear(dim, dim) if stronger else None
+        gate = cross_gate_init if stronger else None
+        self.blocks = nn.ModuleList(
+            DecoderBlock(dim, heads, mlp_ratio, film=refactored, gate_init=gate) for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, vocab, bias=False)
+        self.plan_dropout = plan_dropout if stronger else 0.0
+        self.word_dropout_rate = word_dropout_rate if refactored else 0.0
+        self.word_dropout_kind = word_dropout
+
+    def drop_words(self, embedded: Tensor) -> Tensor:
+        """Run 4's "word dropout" on byte embeddings (B, N, D), in training mode only."""
+        if not self.training or self.word_dropout_rate == 0:
+            return embedded
+        if self.word_dropout_kind == "element":
+            return F.dropout(embedded, self.word_dropout_rate)
+        kept = torch.rand(embedded.shape[:2], device=embedded.device) >= self.word_dropout_rate
+        return embedded * kept[..., None]
+
+    def prefix_mask(self, length: int, device: torch.device) -> Tensor | None:
+        """bool (length, length): causal, but every position sees the whole prefix. None without a prefix."""
+        if self.prefix_length == 0:
+            return None
+        mask = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+        mask[:, : self.prefix_length] = True
+        return mask
+
+    def forward(self, plan: Tensor, ids: Tensor) -> Tensor:
+        """Teacher forcing: plan (B, K, D), ids (B, N) -> logits (B, N, vocab) of the byte after each."""
+        plan = F.dropout(plan, self.plan_dropout, self.training)
+        x = self.drop_words(self.embed(ids))
+        if self.prefix is not None:
+            x = torch.cat([self.prefix(plan), x], dim=1)
+        x = x + self.positions[: x.shape[1]]
+        mask = self.prefix_mask(x.shape[1], x.device)
+        return self._run(x, plan, mask)[:, self.prefix_length :]
+
+    def start(self, plan: Tensor, max_tokens: int) -> list[BlockCache]:
+        """Begin decoding captions of up to ``max_tokens`` ids from plans (B, K, D); the prefix is read here."""
+        caches = [BlockCache(block, plan, self.prefix_length + max_tokens) for block in self.blocks]
+        if self.prefix is not None:
+            x = self.prefix(plan) + self.positions[: self.prefix_length]
+            # A prefix sees itself whole, so its first pass needs no causal mask: all True.
+            mask = torch.ones(self.prefix_length, self.prefix_length, dtype=torch.bool, device=x.device)
+            self._run(x, plan, mask, caches)
+        return caches
+
+    def step(self, plan: Tensor, ids: Tensor, caches: list[BlockCache]) -> Tensor:
+        """Logits (B, vocab) after the next id (B,) of every caption; extends the caches by one."""
+        x = self.embed(ids)[:, None] + self.positions[caches[0].filled]
+        return self._run(x, plan, None, caches)[:, 0]
+
+    def _run(self, x: Tensor, plan: Tensor, mask: Tensor | None, caches: list[BlockCache] | None = None) -> Tensor:
+        pooled = plan.mean(dim=1)
+        bias = None if self.plan_bias is None else self.plan_bias(pooled)[:, None]
+        for i, block in enumerate(self.blocks):
+            x = block(x, plan, pooled, bias, mask, None if caches is None else caches[i])
+        return self.head(self.norm(x))

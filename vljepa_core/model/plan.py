@@ -1,0 +1,33 @@
+"""Fused tokens in, latent plan out: the bottleneck this book is about."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vljepa_core.model.layers import Block, CrossAttention
+
+
+class SemanticPredictor(nn.Module):
+    """Encoder blocks on the fused tokens, then K learned queries attend to them; LayerNorm gives the plan.
+
+    As published, the queries have **no residual**: a plan vector is nothing but a projected average of
+    fused tokens, and the K vectors differ only as far as their attention patterns do. ``residual=True``
+    adds the query to what it read.
+    """
+
+    def __init__(self, plan_vectors: int, dim: int, heads: int, depth: int, mlp_ratio: int, residual: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
+        self.queries = nn.Parameter(torch.randn(plan_vectors, dim) * 0.02)
+        self.cross = CrossAttention(dim, heads)
+        self.norm = nn.LayerNorm(dim)
+        self.residual = residual
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """fused (B, S_q, D) -> plan (B, K, D)."""
+        for block in self.blocks:
+            fused = block(fused)
+        queries = self.queries.expand(len(fused), -1, -1)
+        read = self.cross(queries, fused)
+        return self.norm(queries + read if self.residual else read)

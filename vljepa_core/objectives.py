@@ -1,0 +1,159 @@
+"""What a run minimises and what it watches meanwhile: captioning, or classification of the plan.
+
+Both give the one training loop the same three things: a batch on the device, a loss, and a row of
+validation numbers after every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vljepa_core import tokenizer
+from vljepa_core.datasets.selection import Examples
+from vljepa_core.generate import generate
+from vljepa_core.geometry import plan_geometry
+from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.recipes import Recipe
+
+EVAL_BATCH = 128
+
+
+class Resident:
+    """One split's images and ids, on the device as they are stored: uint8 pixels, int32 ids."""
+
+    def __init__(self, examples: Examples, device: torch.device) -> None:
+        self.images = torch.from_numpy(np.array(examples.images)).to(device)
+        self.ids = torch.from_numpy(examples.ids.astype(np.int32)).to(device)
+        self.lengths = (examples.ids != tokenizer.PAD).sum(axis=1)
+        self.labels = None if examples.labels is None else torch.from_numpy(examples.labels).to(device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, index: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images (B, S, S, 3) uint8, ids (B, longest of these) int64, labels (B,) or None."""
+        rows = torch.from_numpy(index).to(self.images.device)
+        longest = int(self.lengths[index].max())
+        labels = None if self.labels is None else self.labels[rows]
+        return self.images[rows], self.ids[rows, :longest].long(), labels
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """All of it in order, for evaluation."""
+        for start in range(0, len(self), EVAL_BATCH):
+            yield self.batch(np.arange(start, min(start + EVAL_BATCH, len(self))))
+
+
+def diversity_loss(plan: Tensor) -> Tensor:
+    """Mean off-diagonal cosine similarity of the mean-pooled plans (B, K, D) of a batch; 0 for a batch of one.
+
+    Its gradient vanishes exactly where all plans coincide, and a batch of two antipodal clusters satisfies it.
+    """
+    unit = F.normalize(plan.mean(dim=1), dim=-1)
+    n = len(unit)
+    if n < 2:
+        return plan.new_zeros(())
+    similarity = unit @ unit.T
+    return (similarity.sum() - similarity.diagonal().sum()) / (n * (n - 1))
+
+
+def caption_loss(logits: Tensor, ids: Tensor, label_smoothing: float) -> Tensor:
+    """Mean cross-entropy per next byte (nats), PAD ignored; logits (B, N - 1, V) for ids (B, N)."""
+    targets = ids[:, 1:].reshape(-1)
+    flat = logits.flatten(0, 1)
+    return F.cross_entropy(flat, targets, ignore_index=tokenizer.PAD, label_smoothing=label_smoothing)
+
+
+class Captioning:
+    """Next-byte cross-entropy with label smoothing, plus the weighted diversity loss."""
+
+    def __init__(self, recipe: Recipe, validation: Resident) -> None:
+        self.recipe, self.validation = recipe, validation
+
+    def loss(self, model: VLJEPA, images: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
+        """The loss to minimise, and the parts to report (detached)."""
+        plan, logits = model(images, ids[:, :-1])
+        cross_entropy = caption_loss(logits, ids, self.recipe.label_smoothing)
+        diversity = diversity_loss(plan)
+        total = cross_entropy
+        if self.recipe.diversity_weight > 0:
+            total = total + self.recipe.diversity_weight * diversity
+        return total, {"train_loss": cross_entropy.detach(), "diversity": diversity.detach()}
+
+    @torch.no_grad()
+    def validate(self, model: VLJEPA) -> dict[str, float]:
+        """Unsmoothed validation loss (nats per byte), plan geometry, distinct greedy captions of a few images."""
+        nats, counts, plans = caption_nats(model, self.validation)
+        probe = plans[: self.recipe.probe_images]
+        captions = generate(model.decoder, probe, self.recipe.max_new_tokens)
+        return {
+            "val_loss": float(nats.sum() / counts.sum()),
+            **plan_geometry(plans.float().cpu().numpy()),
+            "greedy_unique": len(set(captions)) / len(captions),
+        }
+
+
+class Classification:
+    """Cross-entropy of a linear classifier on the mean plan, trained end to end (Test 3)."""
+
+    def __init__(self, recipe: Recipe, validation: Resident) -> None:
+        self.recipe, self.validation = recipe, validation
+
+    def loss(self, model: VLJEPA, images: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
+        """The loss to minimise, and the parts to report (detached)."""
+        plan, logits = model(images)
+        cross_entropy = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return cross_entropy, {
+            "train_loss": cross_entropy.detach(),
+            "train_accuracy": (logits.argmax(dim=-1) == labels).float().mean().detach(),
+        }
+
+    @torch.no_grad()
+    def validate(self, model: VLJEPA) -> dict[str, float]:
+        """Validation cross-entropy (nats), accuracy, plan geometry."""
+        logits, plans = class_logits(model, self.validation)
+        labels = self.validation.labels
+        return {
+            "val_loss": float(F.cross_entropy(logits.float(), labels)),
+            "val_accuracy": float((logits.argmax(dim=-1) == labels).float().mean()),
+            **plan_geometry(plans.float().cpu().numpy()),
+        }
+
+
+def objective(recipe: Recipe, validation: Resident) -> Captioning | Classification:
+    """The objective that the recipe names."""
+    return (Captioning if recipe.objective == "caption" else Classification)(recipe, validation)
+
+
+@torch.no_grad()
+def caption_nats(model: VLJEPA, split: Resident) -> tuple[np.ndarray, np.ndarray, Tensor]:
+    """Per image: nats of its caption (EOS included, no smoothing, dropout off), number of predicted ids; plans.
+
+    Returns float64 (N,), int64 (N,), and the plans (N, K, D) on the device.
+    """
+    training = model.training
+    model.eval()
+    nats, plans = [], []
+    for images, ids, _ in split.batches():
+        plan, logits = model(images, ids[:, :-1])
+        each = F.cross_entropy(
+            logits.float().transpose(1, 2), ids[:, 1:], ignore_index=tokenizer.PAD, reduction="none"
+        )
+        nats.append(each.sum(dim=1).double().cpu().numpy())
+        plans.append(plan)
+    model.train(training)
+    return np.concatenate(nats), split.lengths - 1, torch.cat(plans)
+
+
+@torch.no_grad()
+def class_logits(model: VLJEPA, split: Resident) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) and plans (N, K, D), dropout off."""
+    training = model.training
+    model.eval()
+    plans, logits = zip(*(model(images) for images, _, _ in split.batches()), strict=True)
+    model.train(training)
+    return torch.cat(logits), torch.cat(plans)

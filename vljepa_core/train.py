@@ -1,0 +1,235 @@
+"""The one training loop, for captioning and classification, on any device, that can be killed at any step.
+
+The order of an epoch's examples depends on (seed, epoch) alone and everything else that moves is in the
+checkpoint, so a resumed run ends with the same bits as an uninterrupted one (on the CPU, with the same
+number of threads).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vljepa_core.checkpoints import load_checkpoint, save_checkpoint
+from vljepa_core.datasets.selection import Examples
+from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.objectives import Resident, objective
+from vljepa_core.recipes import Recipe
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass
+class Trained:
+    """A trained model with its history (one row per epoch, no wall-clock times in it), and what it cost."""
+
+    model: VLJEPA
+    history: list[dict[str, float]]
+    steps: int
+    seconds: float
+
+
+@dataclass
+class Progress:
+    """Where a run is: everything but tensors that a resumed run needs."""
+
+    epoch: int = 0
+    position: int = 0  # examples of this epoch already used
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """``cuda``, ``mps`` or ``cpu`` as asked, or the best there is."""
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r}: PyTorch sees no CUDA GPU here; use --device cpu, or leave it out")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps': PyTorch sees no Apple GPU here; use --device cpu, or leave it out")
+    return torch.device(name)
+
+
+def precision_of(device: torch.device) -> str:
+    """bf16 autocast on CUDA, float32 elsewhere."""
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager:
+    """The arithmetic of forward passes on this device; weights stay float32."""
+    if precision_of(device) == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def learning_rate_at(recipe: Recipe, epoch: int) -> float:
+    """Learning rate of an epoch (from 0): linear warm-up, then cosine towards 0, both stepped once per epoch."""
+    if epoch < recipe.warmup_epochs:
+        return recipe.learning_rate * (epoch + 1) / recipe.warmup_epochs
+    share = (epoch - recipe.warmup_epochs) / max(1, recipe.epochs - recipe.warmup_epochs)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """Order of the n examples in an epoch; a function of seed and epoch alone."""
+    return np.random.default_rng([seed, 7, epoch]).permutation(n)
+
+
+def steps_of(recipe: Recipe, n_train: int) -> int:
+    """Optimiser steps of a whole run; the last, smaller batch of an epoch counts."""
+    return recipe.epochs * math.ceil(n_train / recipe.batch_size)
+
+
+class Trainer:
+    """Model, optimiser and position of one run; ``step`` at a time, so that it can be timed and tested."""
+
+    def __init__(self, recipe: Recipe, examples: dict[str, Examples], seed: int, device: torch.device) -> None:
+        torch.manual_seed(seed)  # initial weights and dropout; order and sampling have seeds of their own
+        self.recipe, self.seed, self.device = recipe, seed, device
+        self.model = VLJEPA(recipe).to(device)
+        self.train_data = Resident(examples["train"], device)
+        self.objective = objective(recipe, Resident(examples["val"], device))
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=device.type in ("cpu", "cuda"),
+        )
+        self.progress = Progress()
+        self.sums: dict[str, Tensor] = {}  # this epoch's reported parts, float64, read once per epoch
+        self.model.train()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.progress.epoch >= self.recipe.epochs
+
+    def step(self) -> None:
+        """One optimiser step; after the last batch of an epoch, validation and a row of history."""
+        p = self.progress
+        order = epoch_order(len(self.train_data), self.seed, p.epoch)
+        index = order[p.position : p.position + self.recipe.batch_size]
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate_at(self.recipe, p.epoch)
+        with autocast(self.device):
+            loss, parts = self.objective.loss(self.model, *self.train_data.batch(index))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        encoder = [q.grad for q in self.model.visual_encoder.parameters()]
+        parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
+        self.optimiser.step()
+
+        for name, value in parts.items():
+            # Mean over batches, as the study reports it. float64 isn't to be had on mps.
+            value = value if self.device.type == "mps" else value.double()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        p.position += len(index)
+        p.step += 1
+        if p.position == len(self.train_data):
+            self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        p = self.progress
+        batches = math.ceil(len(self.train_data) / self.recipe.batch_size)
+        means = {name: float(total) / batches for name, total in self.sums.items()}
+        if not math.isfinite(means["train_loss"]):
+            raise FloatingPointError(
+                f"{self.recipe.experiment}: the training loss is {means['train_loss']} in epoch {p.epoch + 1}; "
+                f"try a smaller learning_rate than {self.recipe.learning_rate}"
+            )
+        with autocast(self.device):
+            validation = self.objective.validate(self.model)
+        row = {"epoch": p.epoch + 1, "step": p.step, "learning_rate": learning_rate_at(self.recipe, p.epoch)}
+        p.history.append({**row, **means, **validation})
+        self.sums = {}
+        p.epoch, p.position = p.epoch + 1, 0
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything a resumed run needs, as tensors and JSON."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        for i, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{i}.{name}": t for name, t in slots.items()}
+        tensors |= {f"sums.{name}": t for name, t in self.sums.items()}
+        tensors["rng.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.device)
+        return tensors, {**vars(self.progress), "threads": torch.get_num_threads(), "device": self.device.type}
+
+    def load_state(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Go on from ``state()`` of an earlier process."""
+        here = {"threads": torch.get_num_threads(), "device": self.device.type}
+        for name, now in here.items():
+            if (before := state.pop(name)) != now:
+                print(f"resuming with {name} {now}, begun with {before}: the last bits may differ", file=sys.stderr)
+        self.progress = Progress(**state)
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "sums": {}, "rng": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = tensor
+        self.model.load_state_dict(parts["model"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in parts["optimiser"].items():
+            i, name = key.split(".")
+            slots.setdefault(int(i), {})[name] = tensor
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        self.sums = {name: tensor.to(self.device) for name, tensor in parts["sums"].items()}
+        torch.set_rng_state(parts["rng"]["cpu"])
+        if self.device.type == "cuda" and "cuda" in parts["rng"]:
+            torch.cuda.set_rng_state(parts["rng"]["cuda"], self.device)
+
+
+def train(
+    recipe: Recipe,
+    examples: dict[str, Examples],
+    seed: int,
+    device: torch.device,
+    checkpoints: Path,
+    show_progress: bool = True,
+) -> Trained:
+    """Train to the end, from the newest checkpoint in ``checkpoints`` if there is one.
+
+    Raises:
+        FloatingPointError: the loss is no longer finite.
+    """
+    trainer = Trainer(recipe, examples, seed, device)
+    if (found := load_checkpoint(checkpoints)) is not None:
+        trainer.load_state(*found)
+        print(f"{recipe.experiment}: resuming at step {trainer.progress.step}", file=sys.stderr)
+    p = trainer.progress
+    interval = float(os.environ.get("VLJEPA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
+    before, started, saved = p.seconds, time.monotonic(), time.monotonic()
+    bar = tqdm(
+        desc=recipe.experiment,
+        total=steps_of(recipe, len(trainer.train_data)),
+        initial=p.step,
+        unit="step",
+        disable=not show_progress,
+        mininterval=0.5 if sys.stderr.isatty() else 30,
+        leave=False,
+    )
+    with bar:
+        while not trainer.finished:
+            trainer.step()
+            bar.update()
+            p.seconds = before + time.monotonic() - started
+            if p.position == 0:
+                row = p.history[-1]
+                bar.set_postfix(epoch=f"{p.epoch}/{recipe.epochs}", val_loss=f"{row['val_loss']:.3f}", refresh=False)
+            if trainer.finished or time.monotonic() - saved >= interval:
+                save_checkpoint(checkpoints, p.step, *trainer.state())
+                saved = time.monotonic()
+    return Trained(trainer.model, p.history, p.step, p.seconds)

@@ -1,0 +1,52 @@
+"""The study's thresholds as code.
+
+Two verdicts are kept apart. ``by_code`` applies the published thresholds to the *sampled* captions, as the
+published code does. The report's own verdict reads collapse off the *greedy* captions: fewer than
+``COLLAPSE_SHARE`` distinct ones is FAIL whatever the samples look like. (By its own code the published Runs
+2-4 are WEAK, not FAIL.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Ours: the report says "1 unique caption" and never where collapse begins. Written before any run here.
+COLLAPSE_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run is worth: the report's reading, the published code's, and why, in one sentence."""
+
+    label: str
+    by_code: str
+    reason: str
+
+
+def test0_verdict(accuracy: float) -> Verdict:
+    """Share of exactly right captions: >80% PASS, >40% PARTIAL, >15% WEAK, else FAIL."""
+    label = "PASS" if accuracy > 0.80 else "PARTIAL" if accuracy > 0.40 else "WEAK" if accuracy > 0.15 else "FAIL"
+    return Verdict(label, label, f"{accuracy:.1%} of the greedy captions name shape and colour exactly")
+
+
+def caption_verdict(overlap: float, match: float, sampled_unique: float, greedy_unique: float) -> Verdict:
+    """Thresholds on the sampled captions, then the report's reading of the greedy ones; all in [0, 1]."""
+    if overlap > 0.30 and match > 0.30:
+        by_code = "PASS"
+    elif overlap > 0.15 or match > 0.15:
+        by_code = "PARTIAL"
+    else:
+        by_code = "WEAK" if sampled_unique > 0.30 else "FAIL"
+    if greedy_unique < COLLAPSE_SHARE:
+        reason = f"collapsed: {greedy_unique:.1%} of the greedy captions are distinct (below {COLLAPSE_SHARE:.0%})"
+        return Verdict("FAIL", by_code, reason)
+    reason = f"not collapsed ({greedy_unique:.1%} of the greedy captions are distinct)"
+    reason += f"; sampled captions: overlap {overlap:.1%}, content match {match:.1%}"
+    return Verdict(by_code, by_code, reason)
+
+
+def test3_verdict(accuracy: float, classes: int) -> Verdict:
+    """Accuracy: >50% PASS; more than twice uniform chance PARTIAL; else FAIL. No look at the majority class."""
+    chance = 1 / classes
+    label = "PASS" if accuracy > 0.50 else "PARTIAL" if accuracy > 2 * chance else "FAIL"
+    return Verdict(label, label, f"accuracy {accuracy:.1%} is {accuracy / chance:.1f}x uniform chance ({chance:.1%})")
