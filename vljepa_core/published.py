@@ -83,7 +83,7 @@ _LOSS = (
     Baseline("image-blind model that has memorised the 18,000 training captions", 1.040, source=_TRIE),
     Baseline("floor: full information, label smoothing 0.1", 0.878, source=_TRIE),
 )
-_SAMPLED = (Baseline("any sampler of a text prior (about)", 1.0),)
+_SAMPLED = (Baseline("roughly: any sampler of a text prior", 1.0),)
 
 
 def _content(constant: float) -> tuple[Baseline, ...]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import get, metric, setting, title
+from vljepa_core.figures.reading import get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.published import PUBLISHED, PublishedRun
 
@@ -66,7 +66,7 @@ def results_table(
     ]]  # fmt: skip
     for name in names:
         per = ""
-        if unit_of(name).kind == "loss":
+        if name in ("train_loss", "val_loss"):
             per = "per image" if experiment == "test3" else "per byte"
         unit = " ".join(part for part in (unit_of(name).unit, per) if part)
         rows.append([
@@ -111,10 +111,11 @@ def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]])
         for row in rows
     )
     # Focusable, so that the keyboard can scroll it too.
+    name = escape(caption)
     return Display(
-        f'<div class="vljepa"><div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
-        "</div></div>",
+        f'<figure class="vljepa"><div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>'
+        f"<caption><span>{name}</span></caption><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
+        "</div></figure>",
         caption,
     )
 
@@ -130,13 +131,11 @@ def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
 
 def _origin(runs: list[Any], source_hash: str | None) -> str:
     """Under a recorded column's name: data, scale, seeds, commits, and whether the core has changed since."""
-    where = escape(", ".join(setting(runs[0]).split(", ")[:-1]))
-    if len(runs) == 1:
-        seeds = f"seed {get(runs[0], 'seed', 'unknown')}"
-    else:
-        seeds = f"mean ± standard deviation of {len(runs)} seeds"
-    commits = sorted({str(get(get(run, "provenance", {}), "commit", "unknown"))[:7] for run in runs})
-    text = f"{where}, {escape(seeds)}<br>commit {', '.join(map(escape, commits))}"
+    made = [get(run, "provenance", {}) for run in runs]
+    commits = {f"{p.get('commit', 'unknown')[:7]}{' with changes' if p.get('dirty') else ''}" for p in made}
+    text = f"{escape(settings(runs))}<br>commit {', '.join(map(escape, sorted(commits)))}"
+    if len(runs) > 1:
+        text += "<br>mean ± standard deviation over seeds"
     if source_hash is not None and any(get(run, "source_hash") != source_hash for run in runs):
         text += "<br><strong>recorded with an older core</strong>"
     return text
@@ -149,7 +148,11 @@ def _measure(record: Any, name: str) -> dict | None:
     if name == "seconds":
         seconds = get(get(record, "provenance", {}), "seconds")
         return None if seconds is None else {"value": seconds}
-    return metric(record, name)
+    found = metric(record, name)
+    if found is None and name in ("train_loss", "val_loss"):
+        last = series(record, name)[1][-1:]  # the last epoch's
+        return {"value": last[0]} if last else None
+    return found
 
 
 def _cell(runs: list[Any], name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.reading import TITLES, get, metric, setting
+from vljepa_core.figures.reading import TITLES, get, metric, settings
 from vljepa_core.figures.style import AMBER, GREEN, INK, ORIGIN, PURPLE, new_figure, styled
 from vljepa_core.figures.units import is_share, number, unit_of
 from vljepa_core.published import PUBLISHED
@@ -87,9 +87,9 @@ def metric_bars(
     order = sorted(range(len(labels)), key=lambda i: first.index(labels[i]) if labels[i] in first else len(first))
     fig.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside upper left",
                ncols=1 if baselines else 3)
-    where = f"This build: {setting(records[0])}."
+    where = f"This build: {settings(records)}."
     if recorded:
-        where += f" Recorded: {'; '.join(sorted({setting(r) for r in recorded}))}."
+        where += f" Recorded: {settings(recorded)}."
     return show(fig, f"Bars of {unit.label}. {'. '.join(said)}. {where}", where + " Whiskers: 95% interval over images.")
 
 

@@ -79,7 +79,7 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
     recorded = list(recorded)
     columns = 2 if len(panels) > 1 else 1
     rows = -(-len(panels) // columns)
-    fig = new_figure(1.9 * rows + (0.6 if rows == 1 else 0.3))
+    fig = new_figure(1.95 * rows + 0.3)
     axes = fig.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     said = []
     for ax, (key, name, unit, scale) in zip(axes, panels, strict=False):
@@ -90,12 +90,11 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
         _scale(ax, scale, y)
         ax.set_title(name, loc="left", fontsize=9.5)
         ax.set_ylabel(unit, fontsize=9.5)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        ax.tick_params(labelbottom=True)
         said.append(f"{name} {y[0]:.3g} to {y[-1]:.3g}")
     for ax in axes[len(panels) :]:
         ax.remove()
-    for index in range(max(0, len(panels) - columns), len(panels)):  # the last panel of every column
-        axes[index].xaxis.set_tick_params(labelbottom=True)
-        axes[index].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     fig.supxlabel("epoch", fontsize=10.5)
     alt = f"Collapse metrics of {title(record)} ({setting(record)}), first to last epoch: {'; '.join(said)}."
     return show(fig, alt, _THIN if recorded else None)

@@ -22,6 +22,7 @@ _CSS = """<style>
 .vljepa table{border-collapse:collapse;margin:0;font-size:.9em;color:inherit;background:none;border:none}
 .vljepa th,.vljepa td{text-align:left!important;vertical-align:top;padding:.4em .8em .4em 0;border:none;
 border-bottom:1px solid rgba(127,127,127,.4);background:none;min-width:7em;max-width:22em;white-space:normal}
+.vljepa caption span{position:sticky;left:0;display:inline-block;max-width:min(42em,calc(100vw - 3em))}
 .vljepa thead th{vertical-align:bottom;border-bottom:2px solid rgba(127,127,127,.8)}
 .vljepa th{font-weight:600}.vljepa small{display:block;font-size:.85em;font-weight:400;opacity:.85}
 .vljepa .none{font-style:italic;opacity:.75}

@@ -26,6 +26,17 @@ def setting(record: Any) -> str:
     return f"{data}, {get(record, 'scale', 'unknown scale')}, seed {get(record, 'seed', 'unknown')}"
 
 
+def settings(records: list[Any]) -> str:
+    """What several runs ran on, seeds together: "flickr8k, laptop, seeds 0, 1; scenes, laptop, seed 0"."""
+    seeds: dict[str, list[str]] = {}
+    for record in records:
+        where, seed = setting(record).rsplit(", seed ", 1)
+        seeds.setdefault(where, [])
+        if seed not in seeds[where]:
+            seeds[where].append(seed)
+    return "; ".join(f"{w}, seed{'s' if len(s) > 1 else ''} {', '.join(s)}" for w, s in seeds.items())
+
+
 def series(record: Any, key: str) -> tuple[list[float], list[float]]:
     """Epochs and values of one quantity over training; both empty where it was not measured."""
     rows = [row for row in get(record, "history", []) if row.get(key) is not None]

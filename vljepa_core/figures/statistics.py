@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_core.datasets.categories import CATEGORIES, only_category
+from vljepa_core.datasets.categories import CategoryFinder
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.style import BLUE, VERMILLION, new_figure, styled
 
 
 @styled
 def category_shares(dataset: Any) -> Display:
-    """Shares of the 20 categories among the images whose first caption names exactly one of them."""
-    named = [only_category(captions[0]) for captions in dataset.captions]
-    counts = {name: named.count(name) for name in CATEGORIES}
+    """Shares of the dataset's categories among the images whose first caption names exactly one of them."""
+    finder = CategoryFinder(dataset.categories)
+    named = [finder.only(captions[0]) for captions in dataset.captions]
+    counts = {name: named.count(name) for name in finder.names}
     total = sum(counts.values())
     order = sorted(counts, key=lambda name: -counts[name])
     shares = [counts[name] / max(total, 1) for name in order]

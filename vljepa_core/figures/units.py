@@ -11,7 +11,7 @@ class Unit:
 
     Attributes:
         label: its name in words.
-        kind: "count of" (a share that is a number of images), "share", "whole", "loss" or "plain".
+        kind: "count of" (a share that is a number of images), "share", "whole", "fine" (four decimals) or "plain".
         unit: what stands beside the label; "" for a pure number.
     """
 
@@ -39,9 +39,9 @@ METRICS: dict[str, Unit] = {
     "sampled_bleu4": Unit("BLEU-4, t = 0.7", "plain"),
     "greedy_cider": Unit("CIDEr, greedy", "plain"),
     "sampled_cider": Unit("CIDEr, t = 0.7", "plain"),
-    "train_loss": Unit("final training loss, as trained", "loss", "nats"),
-    "val_loss": Unit("final validation loss, unsmoothed", "loss", "nats"),
-    "plan_cosine": Unit("mean cosine between plans", "plain"),
+    "train_loss": Unit("final training loss, as trained", "fine", "nats"),
+    "val_loss": Unit("final validation loss, unsmoothed", "fine", "nats"),
+    "plan_cosine": Unit("mean cosine between plans", "fine"),
     "plan_rank": Unit("effective rank of the plans", "plain"),
     "plan_variance_share": Unit("between-image share of plan variance", "share", "%"),
     "parameters": Unit("trainable parameters", "whole"),
@@ -68,7 +68,7 @@ def number(name: str, value: float) -> str:
         return f"{percent:.2f}%" if 0 < percent < 1 else f"{percent:.1f}%"
     if kind == "whole":
         return f"{value:,.0f}"
-    return f"{value:.4f}" if kind == "loss" else f"{value:.3f}"
+    return f"{value:.4f}" if kind == "fine" else f"{value:.3f}"
 
 
 def counted(name: str, value: float, n: int | None) -> str:
