@@ -1,0 +1,44 @@
+"""What the tests share: an own data folder, tiny recipes, the shared photographs where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared" / "data"
+
+# Small enough for a second, large enough that every mechanism has something to do.
+TINY = dict(
+    n_train=40,
+    n_val=12,
+    image_size=16,
+    dim=16,
+    heads=2,
+    depth=1,
+    plan_vectors=3,
+    max_length=48,
+    batch_size=16,
+    epochs=3,
+    warmup_epochs=1,
+    max_new_tokens=24,
+    probe_images=8,
+)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Caches and runs of this test go to a folder of its own."""
+    monkeypatch.setenv("VLJEPA_DATA", str(tmp_path))
+    monkeypatch.setenv("VLJEPA_QUIET", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def coco_captions() -> Path:
+    """The real COCO 2017 validation captions."""
+    path = SHARED / "coco_captions_val2017.json"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here: the real COCO captions lie in ../shared/data on the developers' machines")
+    return path
