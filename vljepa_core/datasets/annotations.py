@@ -30,7 +30,7 @@ from pycocotools.coco import COCO
 from vljepa_core.datasets.dataset import DataError
 
 LAYOUT = (
-    "expected FOLDER/images/ and FOLDER/captions_train.json, captions_val.json (or a single captions_*.json); "
+    "expected FOLDER/images/ and FOLDER/captions_train.json, captions_val.json (or one captions_*.json); "
     "COCO's own annotations/captions_train2017.json with train2017/ works too"
 )
 

@@ -36,7 +36,7 @@ class CacheProblem(Exception):
 
 @dataclass(frozen=True)
 class Cache:
-    """An open cache: ``pixels`` uint8 (N, S, S, 3), a read-only memory map; ``notes`` as the builder left them."""
+    """An open cache: ``pixels`` uint8 (N, S, S, 3), a read-only memory map; ``notes`` of its builder."""
 
     pixels: np.ndarray
     pixels_sha256: str
@@ -98,13 +98,15 @@ def open_cache(stem: Path, key: dict[str, Any]) -> Cache:
         status = pixel_file.stat()
         if status.st_size != body["file_bytes"]:
             raise CacheProblem(
-                f"{pixel_file.name} has {status.st_size:,} bytes instead of {body['file_bytes']:,} (truncated?)"
+                f"{pixel_file.name} has {status.st_size:,} bytes, not {body['file_bytes']:,} (truncated?)"
             )
         pixels = np.load(pixel_file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise CacheProblem(f"{pixel_file.name} can't be read ({error})") from None
     if pixels.dtype != np.uint8 or list(pixels.shape) != body["shape"] or not pixels.flags.c_contiguous:
-        raise CacheProblem(f"{pixel_file.name} holds {pixels.dtype} {pixels.shape}, not uint8 {body['shape']}")
+        raise CacheProblem(
+            f"{pixel_file.name} holds {pixels.dtype} {pixels.shape}, not uint8 {body['shape']}"
+        )
     untouched = status.st_mtime_ns == body["mtime_ns"]
     if not (untouched and status.st_size > FULL_CHECK_BYTES) and _sha256(pixels) != body["pixels_sha256"]:
         raise CacheProblem(f"the pixels in {pixel_file.name} don't have the SHA-256 in {sidecar_file.name}")
@@ -154,7 +156,9 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
             def write(row: np.ndarray) -> None:
                 nonlocal rows
                 if row.dtype != np.uint8 or row.shape != row_shape:
-                    raise ValueError(f"expected a uint8 row of shape {row_shape}, got {row.dtype} {row.shape}")
+                    raise ValueError(
+                        f"expected a uint8 row of shape {row_shape}, got {row.dtype} {row.shape}"
+                    )
                 data = row.tobytes()
                 digest.update(data)
                 out.write(data)

@@ -172,7 +172,7 @@ def _decode_all(
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
         for start in range(0, len(entries), BLOCK):
             block = entries[start : start + BLOCK]
-            for row, (entry, result) in enumerate(zip(block, pool.map(one, block)), start):
+            for row, (entry, result) in enumerate(zip(block, pool.map(one, block), strict=True), start):
                 bar.update()
                 if isinstance(result, imaging.BadImage):
                     counts[REFUSED[result.kind]] += 1
@@ -239,7 +239,9 @@ def _assemble(
     )
 
 
-def _splits(folder: Path, entries: list[Entry], val_fraction: float, split_seed: int) -> dict[str, np.ndarray]:
+def _splits(
+    folder: Path, entries: list[Entry], val_fraction: float, split_seed: int
+) -> dict[str, np.ndarray]:
     if any(entry.split for entry in entries):
         val = np.array([entry.split == "val" for entry in entries])
     else:
@@ -271,7 +273,9 @@ def _describe_source(folder: Path, listing: Listing, licences: Counter) -> str:
 def _print_summary(dataset: Dataset, listing: Listing, cache: Cache) -> None:
     """To stderr, once, when the cache was built: what was used, handled and dropped."""
     parts = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
-    lines = [f"{dataset.name}: {len(dataset.images):,} images ({parts}), captions from {', '.join(listing.files)}"]
+    lines = [
+        f"{dataset.name}: {len(dataset.images):,} images ({parts}), captions from {', '.join(listing.files)}"
+    ]
     lines += [f"  {n:,} {line}" for line, n in dataset.summary.items() if n]
     if listing.files_not_read:
         lines.append(f"  not read, being neither train nor val: {', '.join(listing.files_not_read)}")

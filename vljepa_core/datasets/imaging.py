@@ -29,7 +29,7 @@ class BadImage(Exception):
 
 
 def squash(image: Image.Image, image_size: int) -> Image.Image:
-    """As published: the whole image to 128 x 128 (bicubic), then to ``image_size`` (bilinear, antialiased)."""
+    """As published: the whole image to 128 x 128 (bicubic), then to ``image_size`` (bilinear, antialias)."""
     small = image.resize((SQUASH_SIDE, SQUASH_SIDE), Image.Resampling.BICUBIC)
     return small.resize((image_size, image_size), Image.Resampling.BILINEAR)
 
@@ -62,7 +62,7 @@ def decode(path: Path, image_size: int, preprocess: str) -> tuple[np.ndarray, li
                 # A JPEG can be decoded at 1/2, 1/4 or 1/8; still at least twice the size that is needed.
                 # Not for "squash": it would change the published pixels.
                 image.draft(None, (2 * image_size, 2 * image_size))
-            # A colour file of 16-bit samples is loaded as 8-bit RGB (the high bytes): only its raw mode tells.
+            # A 16-bit colour file is loaded as 8-bit RGB (the high bytes): only its raw mode tells.
             sixteen_bit = image.mode.startswith("I") or ";16" in str(image.tile)
             image.load()
             if _turn_upright(image):
