@@ -64,7 +64,9 @@ def execute(source: Path, target: Path, parameters: dict[str, object], failed: P
             cwd=ROOT,
             progress_bar=False,
             stderr_file=sys.stderr,  # a cell that trains shows its progress here
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no network port, where TCP would be open to others
+            start_timeout=300,  # a busy machine may take long to start Python
+            # Files of our own, not network ports that everyone on the machine could reach.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/kernel"}}),
         )
     show_parameters_once(running)
     os.replace(running, target)

