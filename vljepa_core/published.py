@@ -94,9 +94,18 @@ def _content(constant: float) -> tuple[Baseline, ...]:
     )
 
 
-def _caption_run(title: str, claim: str, unique: int, content: float, loss: float, parameters: int,
-                 constant: float, seconds: int | None = None, more: Mapping[str, Reported] | None = None,
-                 captions: tuple[str, ...] = ()) -> PublishedRun:
+def _caption_run(
+    title: str,
+    claim: str,
+    unique: int,
+    content: float,
+    loss: float,
+    parameters: int,
+    constant: float,
+    seconds: int | None = None,
+    more: Mapping[str, Reported] | None = None,
+    captions: tuple[str, ...] = (),
+) -> PublishedRun:
     """Runs 2, 3 and 4, which are reported in the same way: 2,000 validation images each."""
     metrics = {
         "greedy_unique": Reported(1 / 2000, "1 of 2000", 2000),
@@ -108,62 +117,97 @@ def _caption_run(title: str, claim: str, unique: int, content: float, loss: floa
         **(more or {}),
     }
     return PublishedRun(
-        title=title, claim=claim, verdict="FAIL", verdict_by_code="WEAK", data="COCO, 18,000 / 2,000 images",
-        metrics=metrics, captions=captions,
-        baselines={"train_loss": _LOSS, "sampled_unique": _SAMPLED,
-                   "sampled_content_match": _content(constant)},
+        title=title,
+        claim=claim,
+        verdict="FAIL",
+        verdict_by_code="WEAK",
+        data="COCO, 18,000 / 2,000 images",
+        metrics=metrics,
+        captions=captions,
+        baselines={
+            "train_loss": _LOSS,
+            "sampled_unique": _SAMPLED,
+            "sampled_content_match": _content(constant),
+        },
     )
 
 
-PUBLISHED: Mapping[str, PublishedRun] = MappingProxyType({
-    "test0": PublishedRun(
-        title="Test 0: synthetic shapes",
-        claim="The architecture can carry an image's content through the plan: every shape is named.",
-        verdict="PASS", data="shapes, 540 / 90 images",
-        metrics={"accuracy": Reported(1.0, "100% of 90", 90)},
-    ),
-    "run1": PublishedRun(
-        title="Run 1: captioning, 4,000 pairs",
-        claim="Greedy decoding writes one caption for every image.",
-        verdict="FAIL", data="COCO, 4,000 pairs",
-        metrics={
-            "greedy_unique": Reported(None, "1 caption (of how many images: not reported)"),
-            "sampled_unique": Reported(None, "“diverse but random”"),
-        },
-        baselines={"sampled_unique": _SAMPLED},
-    ),
-    "run2": _caption_run(
-        "Run 2: captioning, 20,000 pairs",
-        "More data does not cure the collapse.",
-        1869, 0.071, 1.0619, 16_930_048, 0.176,
-        more={"greedy_unique_words": Reported(13, n=2000), "reference_unique_words": Reported(2776, n=2000)},
-        captions=("A man is standing on a snowboard in a snowy mou…",),
-    ),
-    "test3": PublishedRun(
-        title="Test 3: classification diagnostic",
-        claim="The plan carries some of the image: accuracy is “6.4x over random”.",
-        verdict="PARTIAL", data="COCO images whose caption names exactly one of 20 categories",
-        metrics={"accuracy": Reported(0.321)},
-        baselines={"accuracy": (
-            Baseline("always “person”", 0.284,
-                     source=f"{MEASURED}: 2,336 of 5,000 captions name exactly one category"),
-            Baseline("random guess among 20", 0.05, data="any 20 classes", source=REPORT),
-        )},
-    ),
-    "run3": _caption_run(
-        "Run 3: stronger conditioning",
-        "A plan bias, gates and plan dropout do not cure the collapse.",
-        1871, 0.069, 1.0637, 16_995_844, 0.190, 5147,
-        captions=("A man is sitting on a bench next a statue of ma…",),
-    ),
-    "run4": _caption_run(
-        "Run 4: refactored decoder",
-        "A prefix, FiLM and word dropout do not cure the collapse; the report concludes that the bottleneck's "
-        "capacity is insufficient at this scale.",
-        1890, 0.071, 1.0899, 18_052_608, 0.189, 5082,
-        captions=("A man is standing in the water next to a boat.",),
-    ),
-})
+PUBLISHED: Mapping[str, PublishedRun] = MappingProxyType(
+    {
+        "test0": PublishedRun(
+            title="Test 0: synthetic shapes",
+            claim="The architecture can carry an image's content through the plan: every shape is named.",
+            verdict="PASS",
+            data="shapes, 540 / 90 images",
+            metrics={"accuracy": Reported(1.0, "100% of 90", 90)},
+        ),
+        "run1": PublishedRun(
+            title="Run 1: captioning, 4,000 pairs",
+            claim="Greedy decoding writes one caption for every image.",
+            verdict="FAIL",
+            data="COCO, 4,000 pairs",
+            metrics={
+                "greedy_unique": Reported(None, "1 caption (of how many images: not reported)"),
+                "sampled_unique": Reported(None, "“diverse but random”"),
+            },
+            baselines={"sampled_unique": _SAMPLED},
+        ),
+        "run2": _caption_run(
+            "Run 2: captioning, 20,000 pairs",
+            "More data does not cure the collapse.",
+            1869,
+            0.071,
+            1.0619,
+            16_930_048,
+            0.176,
+            more={
+                "greedy_unique_words": Reported(13, n=2000),
+                "reference_unique_words": Reported(2776, n=2000),
+            },
+            captions=("A man is standing on a snowboard in a snowy mou…",),
+        ),
+        "test3": PublishedRun(
+            title="Test 3: classification diagnostic",
+            claim="The plan carries some of the image: accuracy is “6.4x over random”.",
+            verdict="PARTIAL",
+            data="COCO images whose caption names exactly one of 20 categories",
+            metrics={"accuracy": Reported(0.321)},
+            baselines={
+                "accuracy": (
+                    Baseline(
+                        "always “person”",
+                        0.284,
+                        source=f"{MEASURED}: 2,336 of 5,000 captions name exactly one category",
+                    ),
+                    Baseline("random guess among 20", 0.05, data="any 20 classes", source=REPORT),
+                )
+            },
+        ),
+        "run3": _caption_run(
+            "Run 3: stronger conditioning",
+            "A plan bias, gates and plan dropout do not cure the collapse.",
+            1871,
+            0.069,
+            1.0637,
+            16_995_844,
+            0.190,
+            5147,
+            captions=("A man is sitting on a bench next a statue of ma…",),
+        ),
+        "run4": _caption_run(
+            "Run 4: refactored decoder",
+            "A prefix, FiLM and word dropout do not cure the collapse; the report concludes that the "
+            "bottleneck's capacity is insufficient at this scale.",
+            1890,
+            0.071,
+            1.0899,
+            18_052_608,
+            0.189,
+            5082,
+            captions=("A man is standing in the water next to a boat.",),
+        ),
+    }
+)
 
 # Where report and code differ, in the order in which the project's notes list them.
 DIFFERENCES: tuple[str, ...] = (

@@ -13,11 +13,25 @@ from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.published import PUBLISHED, PublishedRun
 
 _CAPTIONING = (
-    "greedy_unique", "sampled_unique", "greedy_unique_words", "sampled_unique_words", "reference_unique_words",
-    "greedy_overlap", "sampled_overlap", "greedy_content_match", "sampled_content_match",
-    "greedy_bleu4", "greedy_cider", "sampled_bleu4", "sampled_cider",
-    "train_loss", "val_loss", "plan_cosine", "plan_rank", "plan_variance_share",
-)  # fmt: skip
+    "greedy_unique",
+    "sampled_unique",
+    "greedy_unique_words",
+    "sampled_unique_words",
+    "reference_unique_words",
+    "greedy_overlap",
+    "sampled_overlap",
+    "greedy_content_match",
+    "sampled_content_match",
+    "greedy_bleu4",
+    "greedy_cider",
+    "sampled_bleu4",
+    "sampled_cider",
+    "train_loss",
+    "val_loss",
+    "plan_cosine",
+    "plan_rank",
+    "plan_variance_share",
+)
 _COST = ("parameters", "seconds")
 ROWS: Mapping[str, tuple[str, ...]] = {
     "test0": ("accuracy", "colour_accuracy", "shape_accuracy", *_CAPTIONING, *_COST),
@@ -26,6 +40,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 NOT_REPORTED = '<span class="none">not reported</span>'
+NOT_APPLICABLE = '<span class="none">does not apply</span>'
 NOT_MEASURED = '<span class="none">not measured</span>'
 
 
@@ -56,13 +71,17 @@ def results_table(
     head += [f"recorded<small>{_origin(runs, source_hash)}</small>" for runs in groups] or ["recorded"]
     head += [f"this build<small>{escape(setting(record))}</small>", "trivial baseline"]
 
-    by_code = f"<small>by the study's own code: {published.verdict_by_code}</small>" if published.verdict_by_code else ""
+    by_code = (
+        f"<small>by the study's own code: {published.verdict_by_code}</small>"
+        if published.verdict_by_code
+        else ""
+    )
     rows = [[
         "verdict",
         escape(published.verdict) + by_code,
         *([_verdicts(runs) for runs in groups] or [NOT_MEASURED]),
         _verdicts([record]),
-        '<span class="none">does not apply</span>',
+        NOT_APPLICABLE,
     ]]  # fmt: skip
     for name in names:
         per = ""
@@ -93,7 +112,10 @@ def recipe_table(recipe: Any, paper: Any) -> Display:
     keys = [k for k in (*theirs, *(k for k in ours if k not in theirs)) if ours.get(k) != theirs.get(k)]
     absent = '<span class="none">not set</span>'
     rows = [
-        [f"<code>{escape(k)}</code>", *(escape(_value(r[k])) if r.get(k) is not None else absent for r in (theirs, ours))]
+        [
+            f"<code>{escape(k)}</code>",
+            *(escape(_value(r[k])) if r.get(k) is not None else absent for r in (theirs, ours)),
+        ]
         for k in keys
         if k not in ("scale", "experiment", "name")
     ]
@@ -114,7 +136,8 @@ def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]])
     name = escape(caption)
     return Display(
         f'<figure class="vljepa"><div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>'
-        f"<caption><span>{name}</span></caption><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
+        f"<caption><span>{name}</span></caption><thead><tr>{columns}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
         "</div></figure>",
         caption,
     )
@@ -149,8 +172,8 @@ def _measure(record: Any, name: str) -> dict | None:
         seconds = get(get(record, "provenance", {}), "seconds")
         return None if seconds is None else {"value": seconds}
     found = metric(record, name)
-    if found is None and name in ("train_loss", "val_loss"):
-        last = series(record, name)[1][-1:]  # the last epoch's
+    if found is None and name == "val_loss":
+        last = series(record, name)[1][-1:]  # classification keeps it in the history only
         return {"value": last[0]} if last else None
     return found
 
@@ -187,13 +210,19 @@ def _reported(published: PublishedRun, name: str) -> str:
     found = published.metrics.get(name)
     if found is None:
         return NOT_REPORTED
-    text = escape(found.text) if found.text else (NOT_REPORTED if found.value is None else number(name, found.value))
+    text = (
+        escape(found.text)
+        if found.text
+        else (NOT_REPORTED if found.value is None else number(name, found.value))
+    )
     if found.text and found.value is not None and "%" not in found.text:
         return f"{number(name, found.value)} ({text})"
     return text
 
 
 def _baselines(published: PublishedRun, record: Any, name: str) -> str:
+    if name in _COST:
+        return NOT_APPLICABLE
     lines = [
         f"{escape(number(name, b.value))}<small>{escape(b.label)} ({escape(b.data)})</small>"
         for b in published.baselines.get(name, ())

@@ -111,7 +111,7 @@ def _wrapped(box: Box, width: float) -> tuple[list[str], list[str]]:
         return textwrap.wrap(text, max(8, int(width / (em * _SIZE))))
 
     # Mean widths of DejaVu Sans: bold, then regular.
-    return wrap(box.title, 0.66), [piece for line in box.lines for piece in wrap(line, 0.57)]
+    return wrap(box.title, 0.63), [piece for line in box.lines for piece in wrap(line, 0.57)]
 
 
 def _draw_box(ax: Axes, spot: tuple, width: float, height: float, text: tuple, strong: bool) -> None:
@@ -137,10 +137,25 @@ def _draw_arrow(ax: Axes, start: tuple, end: tuple, bend: float, arrow: Arrow) -
         ax.plot([start[0], start[0], end[0], end[0]], [start[1], across, across, end[1] - 8], **line)
     else:
         ax.plot([start[0], end[0]], [start[1], end[1] - 8], **line)
-    tip = FancyArrowPatch((end[0], end[1] - 9), (end[0], end[1]), arrowstyle="-|>", mutation_scale=13,
-                          color=colour, shrinkA=0, shrinkB=0, lw=0)
+    tip = FancyArrowPatch(
+        (end[0], end[1] - 9),
+        (end[0], end[1]),
+        arrowstyle="-|>",
+        mutation_scale=13,
+        color=colour,
+        shrinkA=0,
+        shrinkB=0,
+        lw=0,
+    )
     ax.add_patch(tip)
     if arrow.label:
         weight = "bold" if arrow.strong else "normal"
-        ax.text(end[0] + 9, end[1] - 0.35 * (_GAP - 0.9 * _SIZE) - 3, arrow.label, fontsize=9.5, va="center",
-                weight=weight, color=INK)
+        ax.text(
+            end[0] + 9,
+            end[1] - 0.35 * (_GAP - 0.9 * _SIZE) - 3,
+            arrow.label,
+            fontsize=9.5,
+            va="center",
+            weight=weight,
+            color=INK,
+        )

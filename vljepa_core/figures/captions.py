@@ -39,8 +39,8 @@ def caption_grid(dataset: Any, record: Any, n: int = 8, image_ids: Sequence[Any]
     missing = [key for key in wanted if key not in rows or key not in position]
     if missing:
         raise ValueError(
-            f"image {missing[0]!r} is not in both the record of {title(record)} and dataset {dataset.name!r}; "
-            "is this the dataset that the run was made on?"
+            f"image {missing[0]!r} is not in both the record of {title(record)} and dataset "
+            f"{dataset.name!r}; is this the dataset that the run was made on?"
         )
     cells = [_cell(dataset, position[key], rows[key]) for key in wanted]
     distinct = len({rows[key]["greedy"] for key in wanted})
@@ -48,10 +48,10 @@ def caption_grid(dataset: Any, record: Any, n: int = 8, image_ids: Sequence[Any]
         f"{len(wanted)} validation images of {dataset.name} with the captions of {title(record)}: "
         f"{distinct} distinct greedy {'caption' if distinct == 1 else 'captions'} among them."
     )
-    note = f"{title(record)} ({setting(record)}): {len(wanted)} of {len(rows)} validation images, evenly spaced."
-    if image_ids is not None:
-        note = f"{title(record)} ({setting(record)}): {len(wanted)} of {len(rows)} validation images, chosen by id."
-    body = f'<figure class="vljepa"><div class="grid">{"".join(cells)}</div><figcaption>{escape(note)}</figcaption></figure>'
+    chosen = "evenly spaced" if image_ids is None else "chosen by id"
+    note = f"{title(record)} ({setting(record)}): {len(wanted)} of {len(rows)} validation images, {chosen}."
+    grid = f'<div class="grid">{"".join(cells)}</div><figcaption>{escape(note)}</figcaption>'
+    body = f'<figure class="vljepa">{grid}</figure>'
     return Display(body, alt)
 
 

@@ -27,7 +27,7 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def _by_support(record: Any) -> tuple[list[str], np.ndarray]:
-    """Labels and counts (rows true, columns predicted), most frequent class first, unused classes left out."""
+    """Labels and counts (rows true, columns predicted), largest class first, unused classes left out."""
     confusion = get(record, "confusion")
     if not confusion:
         raise ValueError(f"{title(record)}: the record holds no confusion matrix")
@@ -47,8 +47,18 @@ def confusion_matrix(record: Any) -> Display:
     ax = fig.add_subplot()
     text = np.where(counts > 0, counts.astype(str), "")
     sns.heatmap(
-        shares, ax=ax, vmin=0, vmax=1, cmap=_RAMP, cbar=False, square=True, annot=text, fmt="",
-        annot_kws={"color": INK, "fontsize": 7.5}, xticklabels=labels, yticklabels=labels,
+        shares,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap=_RAMP,
+        cbar=False,
+        square=True,
+        annot=text,
+        fmt="",
+        annot_kws={"color": INK, "fontsize": 7.5},
+        xticklabels=labels,
+        yticklabels=labels,
     )
     edges = np.arange(len(labels) + 1)
     ax.hlines(edges, 0, len(labels), color=INK, alpha=0.18, linewidth=0.5)
@@ -63,16 +73,21 @@ def confusion_matrix(record: Any) -> Display:
     column = counts.sum(0)
     most = int(column.argmax())
     alt = (
-        f"Confusion matrix of {title(record)} ({setting(record)}), {len(labels)} classes: {right} of {total} images "
-        f"on the diagonal ({right / max(total, 1):.1%}); {labels[most]} is predicted most often, for "
-        f"{int(column[most])} images ({column[most] / max(total, 1):.1%})."
+        f"Confusion matrix of {title(record)} ({setting(record)}), {len(labels)} classes: {right} of "
+        f"{total} images on the diagonal ({right / max(total, 1):.1%}); {labels[most]} is predicted most often, "
+        f"for {int(column[most])} images ({column[most] / max(total, 1):.1%})."
     )
-    return show(fig, alt, "Numbers: images. Colour: share of the true class (row), from none to all of it.", min_width=520)
+    return show(
+        fig,
+        alt,
+        "Numbers: images. Colour: share of the true class (row), from none to all of it.",
+        min_width=520,
+    )
 
 
 @styled
 def class_accuracy(record: Any) -> Display:
-    """Accuracy of each class with n and Wilson's 95% interval, and what the largest class alone would give."""
+    """Accuracy of each class with n and Wilson's 95% interval, and what the largest class alone gives."""
     labels, counts = _by_support(record)
     n, right = counts.sum(1), np.diag(counts)
     kept = np.flatnonzero(n)
@@ -87,8 +102,13 @@ def class_accuracy(record: Any) -> Display:
     ax.errorbar(accuracy, y, xerr=spread, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2)
     overall, majority = right.sum() / n.sum(), n.max() / n.sum()
     ax.axvline(overall, color=INK, linewidth=1.3, label=f"all images: {overall:.1%}")
-    ax.axvline(majority, color=VERMILLION, linestyle=(0, (5, 2)), linewidth=1.6,
-               label=f"always “{labels[int(n.argmax())]}”: {majority:.1%}")
+    ax.axvline(
+        majority,
+        color=VERMILLION,
+        linestyle=(0, (5, 2)),
+        linewidth=1.6,
+        label=f"always “{labels[int(n.argmax())]}”: {majority:.1%}",
+    )
     ax.set_yticks(y, [f"{name}  ({m})" for name, m in zip(labels, n, strict=True)])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.set_xlim(0, 1)
@@ -97,7 +117,8 @@ def class_accuracy(record: Any) -> Display:
     fig.legend(loc="outside upper left", ncols=2)
     each = ", ".join(f"{name} {a:.0%} of {m}" for name, a, m in zip(labels, accuracy, n, strict=True))
     alt = (
-        f"Accuracy per class of {title(record)} ({setting(record)}): {overall:.1%} over all {int(n.sum())} images, "
+        f"Accuracy per class of {title(record)} ({setting(record)}): {overall:.1%} over all "
+        f"{int(n.sum())} images, "
         f"{majority:.1%} by always answering {labels[int(n.argmax())]}. By class: {each}."
     )
     return show(fig, alt, "In brackets: images of the class. Whiskers: Wilson's 95% interval.")

@@ -28,7 +28,9 @@ _COLLAPSE = (
 
 
 @styled
-def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[str, float] | None = None) -> Display:
+def loss_curves(
+    record: Any, recorded: Iterable[Any] = (), references: Mapping[str, float] | None = None
+) -> Display:
     """Training loss (as trained) and validation loss over epochs.
 
     Args:

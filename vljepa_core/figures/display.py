@@ -17,7 +17,8 @@ from vljepa_core.figures.style import INK, styled
 _CSS = """<style>
 .vljepa{margin:1em 0;max-width:100%;color:inherit;line-height:1.4}
 .vljepa svg{display:block;width:100%;height:auto;background:none}
-.vljepa figcaption,.vljepa caption{font-size:.9em;text-align:left;caption-side:top;padding:.3em 0;color:inherit}
+.vljepa figcaption,.vljepa caption{font-size:.9em;text-align:left;caption-side:top;
+padding:.3em 0;color:inherit}
 .vljepa .scroll{overflow-x:auto;max-width:100%}
 .vljepa table{border-collapse:collapse;margin:0;font-size:.9em;color:inherit;background:none;border:none}
 .vljepa th,.vljepa td{text-align:left!important;vertical-align:top;padding:.4em .8em .4em 0;border:none;
@@ -31,11 +32,14 @@ border-bottom:1px solid rgba(127,127,127,.4);background:none;min-width:7em;max-w
 .vljepa .grid img{width:100%;max-width:256px;margin:0;border-radius:4px}
 .vljepa dl{margin:.4em 0 0;font-size:.9em}.vljepa dt{font-size:.85em;font-weight:400;opacity:.8;margin:0}
 .vljepa dd{margin:0 0 .35em;overflow-wrap:anywhere}
-html[data-theme=dark] .bd-content div.cell_output .text_html:has(.vljepa){background:none;color:inherit;padding:0}
+html[data-theme=dark] .bd-content div.cell_output .text_html:has(.vljepa){background:none;
+color:inherit;padding:0}
 html[data-theme=dark] .bd-content div.cell_output .vljepa img{background:none;padding:0;filter:none}
 </style>"""
 
-_seen: Counter[str] = Counter()  # how often this process has shown a picture: ids differ when it is shown twice
+_seen: Counter[str] = (
+    Counter()
+)  # how often this process has shown a picture: ids differ when it is shown twice
 
 
 class Display:
@@ -99,7 +103,8 @@ def to_svg(fig: Figure, alt: str, min_width: int = 0) -> str:
     title = escape(re.split(r"(?<=[.:;])\s", alt, maxsplit=1)[0].rstrip(".:;"))
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view_box} '
-        f'role="img" aria-label="{name}" style="max-width:{width:.0f}px;min-width:{min_width}px"><title>{title}</title>'
+        f'role="img" aria-label="{name}" style="max-width:{width:.0f}px;min-width:{min_width}px">'
+        f"<title>{title}</title>"
     )
     return head + svg[svg.index(">") + 1 :].strip()
 

@@ -20,7 +20,10 @@ _ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "decoder": ("text decoder: next byte", ("predictor", "bytes")),
     "classifier": ("classifier", ("predictor",)),
 }
-_TEXTS = {"text_encoder": "query", "decoder": "bytes"}  # rooms that read a text, which no room before them gives
+_TEXTS = {
+    "text_encoder": "query",
+    "decoder": "bytes",
+}  # rooms that read a text, which no room before them gives
 
 
 @styled

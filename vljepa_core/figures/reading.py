@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-TITLES = {"test0": "Test 0", "run1": "Run 1", "run2": "Run 2", "test3": "Test 3", "run3": "Run 3", "run4": "Run 4"}
+TITLES = {
+    "test0": "Test 0",
+    "run1": "Run 1",
+    "run2": "Run 2",
+    "test3": "Test 3",
+    "run3": "Run 3",
+    "run4": "Run 4",
+}
 
 
 def get(record: Any, key: str, default: Any = None) -> Any:

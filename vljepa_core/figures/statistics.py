@@ -30,8 +30,8 @@ def category_shares(dataset: Any) -> Display:
     ax.set_xlabel("share of the unambiguous images (%)")
     each = ", ".join(f"{name} {share:.1%}" for name, share in zip(order, shares, strict=True))
     alt = (
-        f"Categories in {dataset.name}: {total} of {len(named)} images ({total / max(len(named), 1):.1%}) have a first "
-        f"caption that names exactly one category. Shares of these: {each}."
+        f"Categories in {dataset.name}: {total} of {len(named)} images ({total / max(len(named), 1):.1%}) have "
+        f"a first caption that names exactly one category. Shares of these: {each}."
     )
     return show(fig, alt, f"{dataset.name}: {total:,} of {len(named):,} images are unambiguous.")
 
@@ -46,19 +46,25 @@ def caption_lengths(dataset: Any, cut: int = 126) -> Display:
     """
     lengths = np.array([len(caption.encode()) for captions in dataset.captions for caption in captions])
     longer = int((lengths > cut).sum())
+    share = longer / len(lengths)
     top = max(int(lengths.max()), cut) + 4
     step = max(1, top // 45)
     fig = new_figure(2.9)
     ax = fig.add_subplot()
     ax.hist(lengths, bins=np.arange(0, top + step, step), color=BLUE)
-    ax.axvline(cut, color=VERMILLION, linestyle=(0, (5, 2)),
-               label=f"cut at {cut} bytes: {longer:,} of {len(lengths):,} captions are longer ({longer / len(lengths):.1%})")
+    ax.axvline(
+        cut,
+        color=VERMILLION,
+        linestyle=(0, (5, 2)),
+        label=f"cut at {cut} bytes: {longer:,} of {len(lengths):,} captions are longer ({share:.1%})",
+    )
     ax.set_xlabel("caption length (bytes)")
     ax.set_ylabel("captions")
     fig.legend(loc="outside upper left")
     median = float(np.median(lengths))
     alt = (
-        f"Caption lengths in {dataset.name}, {len(lengths)} captions: {int(lengths.min())} to {int(lengths.max())} bytes, "
-        f"median {median:g}; {longer} ({longer / len(lengths):.1%}) are longer than {cut} bytes and are cut."
+        f"Caption lengths in {dataset.name}, {len(lengths)} captions: {int(lengths.min())} to "
+        f"{int(lengths.max())} bytes, "
+        f"median {median:g}; {longer} ({share:.1%}) are longer than {cut} bytes and are cut."
     )
     return show(fig, alt)

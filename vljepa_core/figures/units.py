@@ -11,7 +11,8 @@ class Unit:
 
     Attributes:
         label: its name in words.
-        kind: "count of" (a share that is a number of images), "share", "whole", "fine" (four decimals) or "plain".
+        kind: "count of" (a share that is a number of images), "share", "whole", "fine" (four decimals) or
+            "plain".
         unit: what stands beside the label; "" for a pure number.
     """
 
@@ -45,7 +46,7 @@ METRICS: dict[str, Unit] = {
     "plan_rank": Unit("effective rank of the plans", "plain"),
     "plan_variance_share": Unit("between-image share of plan variance", "share", "%"),
     "parameters": Unit("trainable parameters", "whole"),
-    "seconds": Unit("training time", "whole", "s"),
+    "seconds": Unit("training time", "whole", "seconds"),
 }
 
 

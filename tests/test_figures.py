@@ -1,0 +1,215 @@
+"""Figures: legible on any background, readable aloud, deterministic, and honest about what is missing."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from vljepa_core import figures
+from vljepa_core.datasets.dataset import Dataset
+from vljepa_core.decision_tree import DecisionPath, decision_path
+from vljepa_core.describe import data_flow
+from vljepa_core.figures import boxes, display, style
+from vljepa_core.figures.confusion import wilson
+from vljepa_core.published import loss_references
+from vljepa_core.recipes import recipe
+
+
+def make_record(experiment: str = "run2", seed: int = 0, **changes) -> dict:
+    history = [
+        {
+            "epoch": e,
+            "train_loss": 3.0 / e,
+            "val_loss": 3.2 / e,
+            "plan_cosine": 1 - 0.1 / e,
+            "plan_rank": 1 + 1 / e,
+            "plan_variance_share": 0.1 / e,
+            "greedy_unique": 1 / (50 * e),
+            "encoder_grad_norm": 10.0**-e,
+        }
+        for e in (1, 2, 3)
+    ]
+    return {
+        "experiment": experiment,
+        "scale": "smoke",
+        "data": "scenes",
+        "seed": seed,
+        "dataset": {"name": "scenes"},
+        "history": history,
+        "metrics": {"greedy_unique": {"value": 0.02, "low": 0.01, "high": 0.04, "n": 50}},
+        "captions": [{"image_id": i, "greedy": "a <b>man</b>", "sampled": "“x” & 'y'\x00"} for i in range(6)],
+        "confusion": {"labels": ["dog", "person", "cow"], "matrix": [[1, 2, 0], [1, 6, 0], [0, 0, 0]]},
+        **changes,
+    }
+
+
+def make_dataset() -> Dataset:
+    images = np.arange(6 * 8 * 8 * 3, dtype=np.uint8).reshape(6, 8, 8, 3)
+    captions = [['a dog <runs> & "barks"', "a dog"] for _ in range(5)] + [["a man and a dog " + "x" * 120]]
+    return Dataset(
+        "toy", images, captions, list(range(6)), {"train": np.arange(4), "val": np.arange(4, 6)}, "f", "s"
+    )
+
+
+PATH = decision_path({"test0": "PASS", "run2": "FAIL", "test3": "PARTIAL", "run3": "FAIL", "run4": "FAIL"})
+FIGURES = {
+    "loss_curves": lambda: figures.loss_curves(make_record(), [make_record(seed=1)], loss_references("run2")),
+    "collapse_metrics": lambda: figures.collapse_metrics(make_record(), [make_record(seed=1)]),
+    "confusion_matrix": lambda: figures.confusion_matrix(make_record("test3")),
+    "class_accuracy": lambda: figures.class_accuracy(make_record("test3")),
+    "metric_bars": lambda: figures.metric_bars(
+        "greedy_unique", [make_record(), make_record("run3")], [make_record(seed=1)], {"one in ten": 0.1}
+    ),
+    "decision_tree": lambda: figures.decision_tree(PATH),
+    "data_flow": lambda: figures.data_flow(data_flow(recipe("run2", scale="smoke"))),
+    "category_shares": lambda: figures.category_shares(make_dataset()),
+    "caption_lengths": lambda: figures.caption_lengths(make_dataset()),
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh_page(monkeypatch):
+    monkeypatch.setattr(display, "_seen", display.Counter())
+
+
+def svg_of(shown: figures.Display) -> str:
+    return re.search(r"<svg.*</svg>", shown.html, re.DOTALL).group(0)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_takes_the_pages_colours_and_speaks(name):
+    shown = FIGURES[name]()
+    svg = svg_of(shown)
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "img" and root.get("aria-label") == shown.alt and len(shown.alt) > 40
+    assert root[0].tag.endswith("title") and root[0].text
+    assert "currentColor" in svg and style.INK not in svg
+    colours = {c.lower() for c in re.findall(r"#[0-9a-fA-F]{3,6}\b(?=[;\"])", svg)}
+    assert not colours & {"#000", "#fff", "#000000", "#ffffff"} and not re.search(
+        r"[:\"](black|white)\b", svg
+    )
+    assert 'width="' not in re.match(r"<svg[^>]*>", svg).group(0) and root.get("viewBox")
+    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", svg)  # nothing is loaded from elsewhere
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_deterministic(name, monkeypatch):
+    first = FIGURES[name]().html
+    monkeypatch.setattr(display, "_seen", display.Counter())
+    assert FIGURES[name]().html == first
+
+
+def test_ids_are_unique_on_a_page_even_when_a_figure_is_shown_twice():
+    page = "".join(FIGURES[name]().html for name in ("loss_curves", "loss_curves", "collapse_metrics"))
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert ids and len(ids) == len(set(ids))
+    links = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page)
+    assert {a or b for a, b in links} <= set(ids)
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_empty_alt_text_is_refused(alt):
+    with pytest.raises(ValueError, match="alt text"):
+        figures.show(Figure(), alt)
+
+
+def test_palette_is_legible_on_white_and_on_near_black():
+    assert style.contrast("#000000", "#ffffff") == pytest.approx(21)
+    for colour in style.PALETTE:
+        for background in ("#ffffff", "#121212"):
+            assert style.contrast(colour, background) >= 3, (colour, background)
+    assert len(set(style.PALETTE)) == len(style.PALETTE)
+
+
+def test_captions_are_escaped_and_pictures_speak():
+    shown = figures.caption_grid(make_dataset(), make_record(), n=3)
+    assert "<b>" not in shown.html and "a &lt;b&gt;man&lt;/b&gt;" in shown.html
+    assert "\x00" not in shown.html and "&amp;" in shown.html
+    alts = re.findall(r'<img [^>]*alt="([^"]*)"', shown.html)
+    assert len(alts) == 3 and all("&lt;runs&gt;" in a or "man" in a for a in alts)
+    assert shown.html.count("data:image/png;base64,") == 3 and "pixelated" in shown.html
+    assert "1 distinct greedy caption" in shown.alt
+
+
+def test_caption_grid_refuses_another_dataset_and_empty_records():
+    with pytest.raises(ValueError, match="'99'.*dataset that the run was made on"):
+        figures.caption_grid(make_dataset(), make_record(), image_ids=[99])
+    with pytest.raises(ValueError, match="no captions"):
+        figures.caption_grid(make_dataset(), make_record("test3", captions=[]))
+
+
+def test_decision_tree_highlights_the_path_only():
+    shown = FIGURES["decision_tree"]()
+    assert "Run 4: refactored decoder (FAIL, collapsed) → “Bottleneck capacity insufficient”" in shown.alt
+    assert "The pipeline is broken" not in shown.alt
+
+    def filled(path: DecisionPath) -> int:
+        return len(re.findall(r"opacity: 0\.2\b", svg_of(figures.decision_tree(path))))
+
+    assert filled(PATH) == len(PATH.path) == 6
+    assert filled(decision_path({"test0": "FAIL"})) == 2
+    with pytest.raises(ValueError, match="'nowhere'"):
+        figures.decision_tree(DecisionPath(("test0", "nowhere"), {"test0": "PASS"}))
+
+
+def test_layers_put_a_box_below_all_that_point_at_it():
+    named = [boxes.Box(i, i) for i in "abcd"]
+    arrows = [boxes.Arrow("a", "b"), boxes.Arrow("b", "d"), boxes.Arrow("c", "d")]
+    assert boxes.layers(named, arrows) == {"a": (0, 0), "b": (1, 0), "c": (1, 1), "d": (2, 0)}
+    with pytest.raises(ValueError, match="loop"):
+        boxes.layers(named, [boxes.Arrow("a", "b"), boxes.Arrow("b", "a")])
+    with pytest.raises(ValueError, match="'x'"):
+        boxes.layers(named, [boxes.Arrow("a", "x")])
+
+
+def test_confusion_is_sorted_by_support_and_leaves_unused_classes_out():
+    shown = figures.confusion_matrix(make_record("test3"))
+    assert "2 classes: 7 of 10 images on the diagonal (70.0%)" in shown.alt
+    assert "person is predicted most often, for 8 images" in shown.alt
+    each = figures.class_accuracy(make_record("test3")).alt
+    assert "70.0% by always answering person" in each and each.index("person 86% of 7") < each.index(
+        "dog 33% of 3"
+    )
+    with pytest.raises(ValueError, match="no confusion"):
+        figures.confusion_matrix(make_record(confusion=None))
+
+
+def test_wilson_interval():
+    # Wilson's interval of 8 in 10, as scipy.stats.binomtest(8, 10).proportion_ci(method="wilson") gives it.
+    assert wilson(8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert (wilson(0, 5)[0], wilson(5, 5)[1]) == pytest.approx((0.0, 1.0))
+
+
+def test_bars_say_what_is_missing_and_how_many_seeds():
+    alt = figures.metric_bars(
+        "greedy_unique", [make_record(), make_record("run1")], [make_record(seed=1), make_record(seed=2)]
+    ).alt
+    assert (
+        "Run 2: published 0.05%, recorded 2.0% (mean of 2 seeds), this build 2.0% (95% interval 1.0% to 4.0%)"
+        in alt
+    )
+    assert "Run 1: published not reported, recorded not measured, this build 2.0%" in alt
+
+
+def test_bars_do_not_average_over_data():
+    with pytest.raises(ValueError, match="photos"):
+        elsewhere = make_record(dataset={"name": "photos"})
+        figures.metric_bars("greedy_unique", [make_record()], [make_record(), elsewhere])
+
+
+def test_figures_without_their_data_say_so():
+    with pytest.raises(ValueError, match="train_loss"):
+        figures.loss_curves(make_record(history=[{"epoch": 1}]))
+    with pytest.raises(ValueError, match="plan_cosine"):
+        figures.collapse_metrics(make_record(history=[{"epoch": 1, "train_loss": 1.0}]))
+
+
+def test_dataset_statistics_count_what_is_there():
+    assert "5 of 6 images" in figures.category_shares(make_dataset()).alt
+    lengths = figures.caption_lengths(make_dataset())
+    assert "11 captions" in lengths.alt and "1 (9.1%) are longer than 126 bytes" in lengths.alt

@@ -1,0 +1,133 @@
+"""Tables: nothing blank, nothing averaged that must not be, and published facts as in the study."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from vljepa_core import report
+from vljepa_core.published import PUBLISHED, loss_references
+from vljepa_core.recipes import EXPERIMENTS, recipe
+
+
+def make_record(seed: int = 0, data: str = "scenes", cosine: float = 0.9, **changes) -> dict:
+    return {
+        "experiment": "run2",
+        "scale": "laptop",
+        "data": data,
+        "seed": seed,
+        "source_hash": "new",
+        "dataset": {"name": data},
+        "parameters": {"total": 1234},
+        "history": [],
+        "captions": [],
+        "confusion": None,
+        "metrics": {
+            "greedy_unique": {"value": 0.0025, "low": 0.0025, "high": 0.01, "n": 400},
+            "plan_cosine": {"value": cosine, "low": None, "high": None, "n": 400},
+        },
+        "verdict": {"label": "FAIL", "by_code": "WEAK", "reason": ""},
+        "provenance": {"commit": "abcdef0123456", "dirty": False, "seconds": 61.0},
+        **changes,
+    }
+
+
+def rows_of(table) -> dict[str, list[str]]:
+    """Cells as text, by the row's heading."""
+    found = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", table.html, re.DOTALL):
+        cells = [re.sub(r"<[^>]+>", " ", c) for c in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+        cells = [" ".join(c.split()) for c in cells]
+        found[cells[0]] = cells[1:]
+    return found
+
+
+def test_published_numbers_are_those_of_the_study():
+    assert set(PUBLISHED) == set(EXPERIMENTS)
+    assert [PUBLISHED[r].metrics["parameters"].value for r in ("run2", "run3", "run4")] == [
+        16_930_048,
+        16_995_844,
+        18_052_608,
+    ]
+    assert [PUBLISHED[r].metrics["train_loss"].value for r in ("run2", "run3", "run4")] == [
+        1.0619,
+        1.0637,
+        1.0899,
+    ]
+    assert [round(2000 * PUBLISHED[r].metrics["sampled_unique"].value) for r in ("run2", "run3", "run4")] == [
+        1869,
+        1871,
+        1890,
+    ]
+    assert PUBLISHED["test3"].metrics["accuracy"].value == 0.321
+    assert all(m.source for run in PUBLISHED.values() for m in run.metrics.values())
+    with pytest.raises(TypeError):
+        PUBLISHED["run2"].metrics["train_loss"] = None
+    assert list(loss_references("run2").values()) == [1.0619, 1.040, 0.878] and loss_references("test0") == {}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_no_cell_is_blank(experiment):
+    rows = rows_of(report.results_table(experiment, make_record(experiment=experiment), []))
+    assert all(cell for cells in rows.values() for cell in cells), rows
+    assert "not measured" in rows["verdict"][1]
+
+
+def test_results_stand_beside_each_other_with_interval_and_baseline():
+    recorded = [
+        make_record(0, "photos", 0.8, source_hash="old"),
+        make_record(1, "photos", 0.9, source_hash="old"),
+    ]
+    table = report.results_table("run2", make_record(), recorded, source_hash="new")
+    rows = rows_of(table)
+    head = rows["result"]
+    assert head[0].startswith("published") and head[2] == "this build scenes, laptop, seed 0"
+    assert "photos, laptop, seeds 0, 1 commit abcdef0" in head[1] and "older core" in head[1]
+    assert rows["unique captions, greedy % of images"][0] == "0.05% (1 of 2000)"
+    assert rows["unique captions, greedy % of images"][2] == "0.25% (1 of 400) [0.25%, 1.0%]"
+    assert rows["mean cosine between plans"] == ["not reported", "0.8500 ± 0.0707", "0.9000", "not measured"]
+    assert rows["verdict"][0] == "FAIL by the study's own code: WEAK"
+    assert "1.0400 image-blind model" in rows["final training loss, as trained nats per byte"][3]
+    assert rows["final training loss, as trained nats per byte"][2] == "not measured"
+    assert rows["trainable parameters"][:3] == ["16,930,048", "1,234", "1,234"]
+    assert "older core" not in report.results_table("run2", make_record(), recorded, source_hash="old").html
+
+
+def test_runs_on_different_data_or_scales_are_not_averaged():
+    recorded = [
+        make_record(data="photos"),
+        make_record(data="scenes"),
+        make_record(data="photos", scale="paper"),
+    ]
+    head = rows_of(report.results_table("run2", make_record(), recorded))["result"]
+    assert [h.split()[0] for h in head] == [
+        "published",
+        "recorded",
+        "recorded",
+        "recorded",
+        "this",
+        "trivial",
+    ]
+
+
+def test_changes_that_were_not_committed_are_named():
+    provenance = {"commit": "abcdef0123456", "dirty": True, "seconds": 1.0}
+    table = report.results_table("run2", make_record(), [make_record(provenance=provenance)])
+    assert "commit abcdef0 with changes" in table.html
+
+
+def test_recipe_table_shows_only_what_differs():
+    rows = rows_of(report.recipe_table(recipe("run2", scale="laptop"), recipe("run2", scale="paper")))
+    assert rows["dim"] == ["256", "128"] and "label_smoothing" not in rows and "scale" not in rows
+    same = rows_of(report.recipe_table({"dim": 256}, {"dim": 256}))
+    assert same["nothing differs"] == ["as published", "as published"]
+    assert rows_of(report.recipe_table({"dim": 256, "new": True}, {"dim": 256}))["new"] == ["not set", "yes"]
+
+
+def test_tables_are_semantic_escaped_and_without_colours_of_their_own():
+    html = report.results_table("run2", make_record(data="<script>x</script>"), []).html
+    assert "<script>" not in html and "&lt;script&gt;" in html
+    for part in ("<caption>", '<th scope="col">', '<th scope="row">', 'tabindex="0"', "overflow-x:auto"):
+        assert part in html
+    assert not re.search(r"#000|#fff|\bblack\b|\bwhite\b(?!-)", html)
