@@ -74,8 +74,8 @@ def confusion_matrix(record: Any) -> Display:
     most = int(column.argmax())
     alt = (
         f"Confusion matrix of {title(record)} ({setting(record)}), {len(labels)} classes: {right} of "
-        f"{total} images on the diagonal ({right / max(total, 1):.1%}); {labels[most]} is predicted most often, "
-        f"for {int(column[most])} images ({column[most] / max(total, 1):.1%})."
+        f"{total} images on the diagonal ({right / max(total, 1):.1%}); {labels[most]} is predicted most "
+        f"often, for {int(column[most])} images ({column[most] / max(total, 1):.1%})."
     )
     return show(
         fig,

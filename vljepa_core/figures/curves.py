@@ -15,6 +15,10 @@ from vljepa_core.figures.style import AMBER, BLUE, GREEN, GREY, INK, PURPLE, VER
 _REFERENCES = ((GREY, (0, (6, 3))), (PURPLE, (0, (1, 1.5))), (AMBER, (0, (6, 2, 1, 2))), (GREEN, (0, (3, 1))))
 
 _THIN = "Thick: this build. Thin and dashed: recorded runs."
+_SHARE = (
+    "The share of variance compares images with the K vectors of one image: near 1, the K vectors of an "
+    "image are alike, however alike the images are."
+)
 
 # key, title, axis label, scale; a panel is drawn where a run has measured it
 _COLLAPSE = (
@@ -22,7 +26,7 @@ _COLLAPSE = (
     ("val_accuracy", "validation accuracy", "share of images", "share"),
     ("plan_cosine", "mean cosine between plans", "cosine", "cosine"),
     ("plan_rank", "effective rank of the plans", "dimensions", "rank"),
-    ("plan_variance_share", "plan variance between images", "share of variance", "share"),
+    ("plan_variance_share", "between-image share of plan variance", "share of variance", "share"),
     ("encoder_grad_norm", "gradient that reaches the encoder", "norm", "log"),
 )
 
@@ -72,7 +76,8 @@ def loss_curves(
 def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
     """Small multiples over epochs: what tells a collapse, where the run has measured it.
 
-    Collapse is: few unique captions, cosine 1, rank 1, no variance between images, no gradient.
+    Collapse is: few unique captions, cosine 1, rank 1, no gradient. The between-image share of variance
+    tells it only beside these: it is also near 1 where all K vectors of an image coincide.
     """
     panels = [p for p in _COLLAPSE if series(record, p[0])[1]]
     if not panels:
@@ -94,12 +99,15 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
         ax.set_ylabel(unit, fontsize=9.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         ax.tick_params(labelbottom=True)
-        said.append(f"{name} {y[0]:.3g} to {y[-1]:.3g}")
+        said.append(f"{name} {y[0]:.4g} to {y[-1]:.4g}")
     for ax in axes[len(panels) :]:
         ax.remove()
     fig.supxlabel("epoch", fontsize=10.5)
     alt = f"Collapse metrics of {title(record)} ({setting(record)}), first to last epoch: {'; '.join(said)}."
-    return show(fig, alt, _THIN if recorded else None)
+    notes = [_THIN] if recorded else []
+    if any(key == "plan_variance_share" for key, *_ in panels):
+        notes.append(_SHARE)
+    return show(fig, alt, " ".join(notes) or None)
 
 
 def _scale(ax: Axes, scale: str, values: list[float]) -> None:

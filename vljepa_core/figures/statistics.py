@@ -30,8 +30,8 @@ def category_shares(dataset: Any) -> Display:
     ax.set_xlabel("share of the unambiguous images (%)")
     each = ", ".join(f"{name} {share:.1%}" for name, share in zip(order, shares, strict=True))
     alt = (
-        f"Categories in {dataset.name}: {total} of {len(named)} images ({total / max(len(named), 1):.1%}) have "
-        f"a first caption that names exactly one category. Shares of these: {each}."
+        f"Categories in {dataset.name}: {total} of {len(named)} images ({total / max(len(named), 1):.1%}) "
+        f"have a first caption that names exactly one category. Shares of these: {each}."
     )
     return show(fig, alt, f"{dataset.name}: {total:,} of {len(named):,} images are unambiguous.")
 
