@@ -26,7 +26,7 @@ _COLLAPSE = (
     ("val_accuracy", "validation accuracy", "share of images", "share"),
     ("plan_cosine", "mean cosine between plans", "cosine", "cosine"),
     ("plan_rank", "effective rank of the plans", "dimensions", "rank"),
-    ("plan_variance_share", "between-image share of plan variance", "share of variance", "share"),
+    ("plan_variance_share", "plan variance between images", "share of variance", "share"),
     ("encoder_grad_norm", "gradient that reaches the encoder", "norm", "log"),
 )
 
