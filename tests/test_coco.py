@@ -119,7 +119,7 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("size", [16, 64, 128, 150])
 def test_squash_is_the_published_preprocessing(tmp_path: Path, images: Path, size: int) -> None:
-    picture(90, 50).save(images / "a.jpg")
+    picture(800, 600).save(images / "a.jpg")  # large enough that a reduced decoding would show
     pixels, _ = one(tmp_path, images / "a.jpg", image_size=size)
     assert np.array_equal(pixels, squashed(Image.open(images / "a.jpg"), size))
 
@@ -198,24 +198,26 @@ def test_modes(tmp_path: Path, images: Path) -> None:
     }
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
-    """A PNG written by hand."""
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, clear: bytes = b"") -> bytes:
+    """A PNG written by hand; ``clear`` is its transparent colour."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    body = chunk(b"IHDR", header) + (chunk(b"tRNS", clear) if clear else b"")
+    body += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
 
 def test_sixteen_bit_colour(tmp_path: Path, images: Path) -> None:
     samples = RNG.integers(0, 2**16, (9, 9, 3))
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    (images / "a.png").write_bytes(png(9, 9, 16, 2, rows))
+    clear = samples[0, 0].astype(">u2").tobytes()  # ignored: other colours are the same in 8 bits
+    (images / "a.png").write_bytes(png(9, 9, 16, 2, rows, clear))
     pixels, d = one(tmp_path, images / "a.png")
     assert np.array_equal(pixels, squashed(Image.fromarray((samples >> 8).astype(np.uint8))))
-    assert d.summary["16-bit images reduced to 8"] == 1
+    assert d.summary["16-bit images reduced to 8"] == 1 and d.summary["transparent images put on white"] == 0
 
 
 @pytest.mark.parametrize("orientation", range(0, 10))
@@ -257,6 +259,7 @@ def test_large_is_handled_and_huge_is_refused(tmp_path: Path, images: Path, caps
     assert d.image_ids == [0, 3] and d.summary["images too large"] == 2
     assert (d.images[0] == 255).all()
     said = capsys.readouterr().err
+    assert "decoding f: 100%" in said and "img/s" in said
     assert "bomb.png: too large" in said and "huge.png: too large: 8192 x 8193 pixels" in said
     assert "67,108,864" in said
 
@@ -488,7 +491,7 @@ def test_file_names_that_leave_the_folder_are_an_error(tmp_path: Path, name: str
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("name", ["", ".", "a\0b.png", "/"])
+@pytest.mark.parametrize("name", ["", ".", "a\0b.png", "/", "\ud800.png"])
 def test_file_names_that_name_no_file(tmp_path: Path, name: str) -> None:
     folder = make_folder(tmp_path / "f")
     captions_file(folder / "captions_train.json", {0: "0.png", 1: name})
@@ -582,6 +585,14 @@ def test_fingerprint_is_of_what_is_learned_from(tmp_path: Path) -> None:
     captions_file(folder / "captions_val.json", {i: f"{i}.png" for i in range(8, 11)})
     different.add(load(folder).fingerprint)
     assert len(different) == 5
+
+
+def test_fingerprint_tells_preprocessings_apart_even_on_equal_pixels(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "f")
+    for file in (folder / "images").iterdir():
+        Image.new("RGB", (30, 20), "red").save(file)
+    a, b = load(folder), load(folder, preprocess="crop")
+    assert np.array_equal(a.images, b.images) and a.fingerprint != b.fingerprint
 
 
 def test_new_captions_do_not_decode_again(tmp_path: Path, monkeypatch) -> None:

@@ -20,9 +20,10 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from pycocotools.coco import COCO
@@ -41,7 +42,7 @@ class Entry:
 
     image_id: int | str
     file_name: str
-    path: Path
+    path: str
     captions: list[str]
     split: str | None
     licence: str | None
@@ -67,7 +68,7 @@ class _Record:
     split: str | None
     image_id: int | str
     file_name: str
-    path: Path
+    path: str
     licence: str | None
     place: str
 
@@ -136,10 +137,10 @@ def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listi
         for row in data.get("licenses") or []
         if isinstance(row, dict) and isinstance(row.get("id"), (int, str))
     }
-    root, parents = image_folder.resolve(), {}
+    inside = _Inside(image_folder, file)
     records = []
     for row in data["images"]:
-        path = _inside(row["file_name"], image_folder, root, parents, file)
+        path = inside(row["file_name"])
         licence = row.get("license")
         licence = licences.get(licence, str(licence)) if isinstance(licence, (int, str)) else None
         records.append(_Record(coco, split, row["id"], row["file_name"], path, licence, file.name))
@@ -180,38 +181,49 @@ def _parse(file: Path) -> dict[str, Any]:
     return data
 
 
-def _inside(file_name: str, image_folder: Path, root: Path, parents: dict[Path, Path], file: Path) -> Path:
-    """The real path of an image that must lie inside ``image_folder``, links followed (it may be missing)."""
-    where = f"{file}: file_name {file_name!r}"
-    posix, windows = PurePosixPath(file_name), PureWindowsPath(file_name)
-    if not posix.name or "\0" in file_name:
-        raise DataError(f"{where} names no file")
-    if posix.is_absolute() or windows.anchor or ".." in posix.parts or ".." in windows.parts:
-        raise DataError(f"{where} leaves {image_folder}; names must be relative to it and stay inside")
-    path = image_folder / posix
-    if path.parent not in parents:  # resolving is slow; a folder's images share few parents
-        parents[path.parent] = path.parent.resolve()
-    real = parents[path.parent] / path.name
-    if os.path.islink(real):
-        real = Path(os.path.realpath(real))
-    if not real.is_relative_to(root):
-        raise DataError(f"{where} is a link that leaves {image_folder} (to {real})")
-    return real
+class _Inside:
+    """The real path of each image, links followed, checked to lie inside the folder of images.
+
+    Plain strings, and one look-up for each parent folder: this is asked for every image at every load.
+    """
+
+    def __init__(self, image_folder: Path, file: Path) -> None:
+        self.image_folder, self.file = image_folder, file
+        self.root = os.path.join(os.path.realpath(image_folder), "")
+        self.parents: dict[str, str] = {}
+
+    def __call__(self, file_name: str) -> str:
+        """Raises DataError if ``file_name`` leads out; the file itself may be missing."""
+        parent, name = os.path.split(file_name)
+        parts = file_name.replace("\\", "/").split("/")  # Windows' separators too, on any system
+        where = f"{self.file}: file_name {file_name!r}"
+        if name in ("", ".") or "\0" in file_name or not _is_unicode(file_name):
+            raise DataError(f"{where} names no file")
+        if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", file_name):
+            raise DataError(f"{where} leaves {self.image_folder}; names are relative to it and stay inside")
+        if parent not in self.parents:
+            self.parents[parent] = os.path.realpath(self.image_folder / parent)
+        real = os.path.join(self.parents[parent], name)
+        if os.path.islink(real):
+            real = os.path.realpath(real)
+        if not real.startswith(self.root):
+            raise DataError(f"{where} is a link that leaves {self.image_folder} (to {real})")
+        return real
 
 
 def _merge(records: list[_Record], listing: Listing) -> None:
     """Apply the rules of this module's docstring to the rows of all files."""
     counts = listing.counts
-    paths_of_id: dict[int | str, set[Path]] = defaultdict(set)
+    paths_of_id: dict[int | str, set[str]] = defaultdict(set)
     for r in records:
         paths_of_id[r.image_id].add(r.path)
     in_val = {r.path for r in records if r.split == "val"}
     captions_of = _Captions(counts)
-    first: dict[Path, Entry] = {}
+    first: dict[str, Entry] = {}
     for r in records:
         if len(paths_of_id[r.image_id]) > 1:
             counts["images with an ambiguous id"] += 1
-            others = sorted(p.name for p in paths_of_id[r.image_id] if p != r.path)
+            others = sorted(os.path.basename(p) for p in paths_of_id[r.image_id] if p != r.path)
             listing.unusable.append(
                 (r.file_name, f"id {r.image_id!r} in {r.place} also names {', '.join(others[:3])}")
             )
@@ -253,12 +265,12 @@ class _Captions:
             if not isinstance(text, str) or not _is_unicode(text):
                 self.counts["captions that are not text, dropped"] += 1
                 continue
-            seen = self.texts_of_annotation[file, annotation["id"]]
-            if seen:
-                self.counts["duplicate annotation ids"] += 1
-            if (record.image_id, text) in seen:
-                continue
-            seen.add((record.image_id, text))
+            if len(record.coco.anns) < len(record.coco.dataset["annotations"]):  # some ids are repeated
+                seen = self.texts_of_annotation[file, annotation["id"]]
+                self.counts["duplicate annotation ids"] += bool(seen)
+                if (record.image_id, text) in seen:
+                    continue
+                seen.add((record.image_id, text))
             usable.append(text.strip())
         return usable
 

@@ -157,7 +157,7 @@ def _decode_all(
         if not stat.S_ISREG(mode):  # opening a pipe would wait forever
             return imaging.BadImage("unreadable", "not a regular file")
         try:
-            return imaging.decode(entry.path, image_size, preprocess)
+            return imaging.decode(Path(entry.path), image_size, preprocess)
         except imaging.BadImage as bad:
             return bad
 

@@ -65,6 +65,8 @@ def decode(path: Path, image_size: int, preprocess: str) -> tuple[np.ndarray, li
             # A 16-bit colour file is loaded as 8-bit RGB (the high bytes): only its raw mode tells.
             sixteen_bit = image.mode.startswith("I") or ";16" in str(image.tile)
             image.load()
+            if sixteen_bit:  # a transparent colour given in 16 bits can't be told apart after the reduction
+                image.info.pop("transparency", None)
             if _turn_upright(image):
                 notes.append("rotated")
             if sixteen_bit:
