@@ -222,27 +222,26 @@ class _Stage:
 
     def _beside(self, *things: Thing) -> None:
         *subjects, landmark = things
-        people = len(subjects)
         side = 1 if self.random.random() < 0.5 else -1
-        spread = 0.26
+        alone = len(subjects) == 1
+        spots = [0.0] if alone else [-0.13, 0.13]  # of the subjects, around their centre
         if self.scene.relation == "next to":
-            width = self.extent(landmark) * (0.9 if people == 1 else 0.8)
-            self.paste(landmark, 0.5 + side * 0.26, self.rand(0.86, 0.9), width)
-            centre = 0.5 - side * (0.3 if people == 1 else 0.24)
-            base, scale = 0.92, 0.9 if people == 1 else 0.8
+            self.paste(landmark, 0.5 + side * 0.26, self.rand(0.86, 0.9), self.extent(landmark) * (0.9 if alone else 0.8))
+            centre, base, scale = 0.5 - side * (0.3 if alone else 0.24), 0.92, 0.9 if alone else 0.8
         elif self.scene.relation == "in front of":
             self.paste(landmark, 0.5 + side * 0.08, self.rand(0.76, 0.8), self.extent(landmark) * 1.15)
             centre, base, scale = 0.5 - side * 0.08, 0.96, 0.84
-        else:  # behind: drawn first, further up the page
-            base, centre, scale = 0.72, 0.5 - side * 0.06, 0.84
-        order = [0.0] if people == 1 else [-spread / 2, spread / 2]
+        else:  # behind: drawn first, further up the page, at the landmark's edges so that a tall one does not hide them
+            edge = 0.42 * self.extent(landmark) * SIZE[landmark.size] * (0.6 if landmark.kind == "stop sign" else 1.0)
+            centre, base, scale = 0.5, 0.8, 0.84
+            spots = [side * edge] if alone else [-edge, edge]
         if self.random.random() < 0.5:
-            order.reverse()
-        for subject, dx in zip(subjects, order, strict=True):
-            lift = 0.06 if self.scene.relation == "behind" and subject.kind == "dog" else 0.0
-            self.paste(subject, centre + dx + self.rand(-0.02, 0.02), base - lift + self.rand(-0.01, 0.02), self.extent(subject) * scale)
+            spots.reverse()
+        for subject, dx in zip(subjects, spots, strict=True):
+            x, foot = centre + dx + self.rand(-0.02, 0.02), base + self.rand(-0.01, 0.02)
+            self.paste(subject, x, foot, self.extent(subject) * scale)
         if self.scene.relation == "behind":
-            self.paste(landmark, 0.5 + side * 0.06, 0.93, self.extent(landmark))
+            self.paste(landmark, 0.5, 0.93, self.extent(landmark))
 
     _three = _beside
 

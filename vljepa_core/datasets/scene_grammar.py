@@ -140,11 +140,10 @@ def draw_scene(choose: Choose, level: int = COCO_LIKE) -> Scene:
     def thing(kind: str, *, pose: str = "", one: bool = True, sized: bool = True) -> Thing:
         entry = words.KINDS[kind]
         colour = choose(entry.colours) if entry.colours else ""
-        if not dial.attributes:
-            return Thing(kind, colour=colour, pose=pose)
-        size = choose(words.SIZES) if entry.sized and sized else ""
-        count = 1 if one or not entry.plural else choose(entry.counts)
-        if not pose and entry.poses:
+        size = choose(words.SIZES) if dial.attributes and entry.sized and sized else ""
+        countable = entry.plural and (dial.attributes or not entry.names)  # "people" have no singular
+        count = choose(entry.counts) if countable and not one else 1
+        if dial.attributes and not pose and entry.poses:
             pose = choose(entry.poses)
         return Thing(kind, count, colour, size, pose)
 
@@ -190,7 +189,9 @@ def draw_scene(choose: Choose, level: int = COCO_LIKE) -> Scene:
         else:
             first = pick(words.PERSONS)
             second = pick(words.PARTNERS[first])
-            things = (thing(first, pose="standing"), thing(second, pose="standing", sized=False), thing(landmark, sized=False))
+            # Nothing is said of their shirts or of sizes: the longest caption must stay below 127 bytes.
+            partner = thing(second, pose="standing", sized=False) if second == "dog" else Thing(second, pose="standing")
+            things = (Thing(first, pose="standing"), partner, thing(landmark, sized=False))
         places = words.LANDMARK_PLACES[landmark]
     place = choose(places) if dial.places else "plain"
     return Scene(frame, things, relation, place, level)
