@@ -25,6 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def check_parameters(notebook: Path, parameters: dict[str, object]) -> None:
@@ -50,7 +51,9 @@ def execute(source: Path, target: Path, parameters: dict[str, object], failed: P
     running = failed / f"{source.stem}.ipynb"
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / f"{source.stem}.ipynb"
-        jupytext.write(jupytext.read(source), plain)
+        notebook = jupytext.read(source)
+        notebook.metadata["kernelspec"] = KERNEL  # the environment's own Python, whatever the file says
+        jupytext.write(notebook, plain)
         check_parameters(plain, parameters)
         # A kernel of its own: not the startup files and history of whoever runs this.
         os.environ.update(IPYTHONDIR=scratch, PYDEVD_DISABLE_FILE_VALIDATION="1")
@@ -59,8 +62,8 @@ def execute(source: Path, target: Path, parameters: dict[str, object], failed: P
             plain,
             running,
             parameters,
-            kernel_name="python3",
-            language="python",
+            kernel_name=KERNEL["name"],
+            language=KERNEL["language"],
             cwd=ROOT,
             progress_bar=False,
             stderr_file=sys.stderr,  # a cell that trains shows its progress here
