@@ -45,7 +45,7 @@ TAG := $(SCALE)-$(shell basename '$(DATA)' | tr -c 'A-Za-z0-9._\n-' '-')-$(SEED)
 BUILD := build/$(TAG)
 NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
-CORE := $(shell find vljepa_core -name '*.py' 2>/dev/null)
+CORE := $(shell find vljepa_core -name '*.py')
 RECORDED := $(wildcard data/recorded/*)
 BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py $(wildcard book/*.md book/_static/*)
 HTML := $(BUILD)/_build/html/index.html

@@ -2,8 +2,8 @@
 
     python book/pairs.py notebooks/02_run1.py ...
 
-The .py keeps its cells; its header gets the form that JupyterLab would save. Cell ids count up instead of being
-drawn, so that writing a pair twice gives the same files.
+The .py keeps its cells; its header gets the form that JupyterLab would save. Cell ids count up instead of
+being drawn, so that writing a pair twice gives the same files.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 import jupytext
 from jupytext.config import load_jupytext_config
 
-KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}  # as JupyterLab saves it
+# As JupyterLab saves it.
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 def write_pair(script: Path) -> Path:

@@ -27,7 +27,7 @@ PACKAGES = (
 def git(*arguments: str) -> str:
     """Output of a git command in the repository, or "" where there is no git or no commit."""
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()
@@ -43,7 +43,9 @@ def commit() -> str:
 def device() -> str:
     if torch.cuda.is_available():
         return f"cuda ({torch.cuda.get_device_name()})"
-    return "mps" if torch.backends.mps.is_available() else f"cpu ({os.cpu_count()} cores, {platform.machine()})"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return f"cpu ({os.cpu_count()} cores, {platform.machine()})"
 
 
 def page(source: Path) -> str:
@@ -60,8 +62,8 @@ def page(source: Path) -> str:
         f"| device found | {device()} |",
         f"| system | {platform.system()}, Python {platform.python_version()} |",
         "",
-        "A notebook loads the records of its experiment, which say themselves on which device, at which commit",
-        "and in how many seconds they were made; its own time is what it took to read and to draw them.",
+        "A notebook loads the records of its experiment, which say themselves on which device, at which",
+        "commit and in how many seconds they were made; its own time is what reading and drawing them took.",
         "",
         "| notebook | run at (UTC) | seconds |",
         "|---|---|---|",
@@ -69,7 +71,8 @@ def page(source: Path) -> str:
     for script in sorted((ROOT / "notebooks").glob("*.py")):
         path = source / "notebooks" / f"{script.stem}.ipynb"
         run = nbformat.read(path, as_version=4).metadata.papermill
-        lines.append(f"| [](notebooks/{path.stem}) | {run.end_time[:16].replace('T', ' ')} | {run.duration:.1f} |")
+        ended = run.end_time[:16].replace("T", " ")
+        lines.append(f"| [](notebooks/{path.stem}) | {ended} | {run.duration:.1f} |")
     lines += ["", "| package | version |", "|---|---|"]
     lines += [f"| {name} | {importlib.metadata.version(name)} |" for name in PACKAGES]
     return "\n".join(lines) + "\n"

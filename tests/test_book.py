@@ -1,4 +1,4 @@
-"""The built book: every chapter is there, no link is broken, nothing is loaded from elsewhere, figures have alt text.
+"""The built book: chapters are there, no link is broken, nothing loads from elsewhere, figures have alt text.
 
 Tests the book that was built last (build/html).
 """
@@ -144,10 +144,11 @@ def test_notebook_pages_show_no_error_and_no_noise():
         for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
             for output in cell.get("outputs", []):
                 text = output.get("text", "")
-                if output.output_type == "error" or output.get("name") == "stderr" or "\r" in text or "\x1b[" in text:
+                is_bad = output.output_type == "error" or output.get("name") == "stderr"
+                if is_bad or "\r" in text or "\x1b[" in text:
                     noise.append(f"{path.name}, cell {number}: {output.get('ename') or text[:200]}")
                 if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
-                    noise.append(f"{path.name}, cell {number}: a widget, which needs scripts from the network")
+                    noise.append(f"{path.name}, cell {number}: a widget; it needs the network")
     assert not noise, "\n".join(noise)
 
 

@@ -1,4 +1,4 @@
-"""The notebooks: both halves agree, parameters are checked, every one runs at smoke, JupyterLab keeps the pairs."""
+"""The notebooks: halves agree, parameters are checked, each runs at smoke, JupyterLab keeps the pairs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def test_there_are_notebooks():
 @each_notebook
 def test_both_halves_hold_the_same_cells(script):
     notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
-    assert cells(notebook) == cells(jupytext.read(script)), "the halves differ: `make pairs` writes the .ipynb anew"
+    assert cells(notebook) == cells(jupytext.read(script)), "they differ: `make pairs`"
 
 
 @each_notebook
 def test_ipynb_is_without_outputs(script):
-    code = [c for c in nbformat.read(script.with_suffix(".ipynb"), as_version=4).cells if c.cell_type == "code"]
-    assert not any(c.outputs or c.execution_count for c in code), "outputs are not committed: `make pairs` drops them"
+    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    ran = [c for c in notebook.cells if c.cell_type == "code" and (c.outputs or c.execution_count)]
+    assert not ran, "outputs are not committed: `make pairs` drops them"
 
 
 @each_notebook
@@ -96,7 +97,7 @@ def test_a_failure_is_kept_and_named(notebook, tmp_path):
     assert not (tmp_path / "out" / "small.ipynb").exists()
 
 
-# ---- every notebook at smoke, through the Makefile, so that `make book SCALE=smoke` need not run it again ----
+# ---- every notebook at smoke, through the Makefile: what `make book SCALE=smoke` ran is not run again ----
 
 
 def make(*goals: str) -> None:
@@ -138,14 +139,14 @@ def lab(tmp_path_factory):
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
     log = folder.parent / "log"
+    options = f"--no-browser --allow-root --port={port} --IdentityProvider.token={token}"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", str(folder), "--no-browser", "--allow-root", f"--port={port}",
-             "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={token}"],
+            [sys.executable, "-m", "jupyterlab", str(folder), *options.split()],
             env=os.environ | {"JUPYTER_CONFIG_PATH": str(folder / ".jupyter")},
             stdout=output,
             stderr=output,
-        )  # fmt: skip
+        )
 
     def call(path: str, body: dict | None = None) -> dict:
         request = urllib.request.Request(
@@ -182,7 +183,8 @@ def test_lab_opens_either_half_and_saves_both(lab, half):
     code = [c for c in opened["content"]["cells"] if c["cell_type"] == "code"]
     code[0]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": f"kept {half}"}]
     code[-1]["source"] += f"\n# edited in {half}"
-    call(f"api/contents/{script.stem}{half}", {"type": "notebook", "format": "json", "content": opened["content"]})
+    body = {"type": "notebook", "format": "json", "content": opened["content"]}
+    call(f"api/contents/{script.stem}{half}", body)
 
     assert f"# edited in {half}" in script.read_text()
     saved = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
