@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from vljepa_core.runs import Prepared
 from vljepa_core.train import Trainer, choose_device, steps_of
 
-TIMED_STEPS = 3
+TIMED_STEPS = 5
 VALIDATION_SHARE = 1.15  # validation after every epoch and the final evaluation, measured at laptop scale
 
 
@@ -17,13 +18,14 @@ def estimate_seconds(run: Prepared, device: str | None = None) -> float:
     """Seconds of training and evaluation of a run from its start (a checkpoint would shorten it)."""
     trainer = Trainer(run.recipe, run.examples, run.seed, choose_device(device))
     trainer.step()  # the first step also allocates
-    _wait(trainer.device)
-    started = time.monotonic()
+    seconds = []
     for _ in range(TIMED_STEPS):
+        _wait(trainer.device)
+        started = time.monotonic()
         trainer.step()
-    _wait(trainer.device)
-    per_step = (time.monotonic() - started) / TIMED_STEPS
-    return per_step * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
+        _wait(trainer.device)
+        seconds.append(time.monotonic() - started)
+    return statistics.median(seconds) * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
 
 
 def _wait(device: torch.device) -> None:

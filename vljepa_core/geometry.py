@@ -12,8 +12,8 @@ def plan_geometry(plans: np.ndarray) -> dict[str, float]:
       The study's diversity loss is this number on a batch.
     - ``plan_rank``: RankMe (Garrido et al. 2023), exp of the entropy of the normalised singular values of the
       mean-pooled plans (N, D), not centred: 1 when all coincide, at most min(N, D).
-    - ``plan_variance_share``: variance between images / variance of all plan vectors about their common
-      mean: 0 when all images have the same plan, 1 when the K vectors of an image differ no more than images do.
+    - ``plan_variance_share``: variance of the plan vectors between images / their mean squared length: 0 when
+      all images have the same plan, near 1 when plans of different images have nothing in common.
     """
     plans = plans.astype(np.float64)
     pooled = plans.mean(axis=1)
@@ -24,6 +24,6 @@ def plan_geometry(plans: np.ndarray) -> dict[str, float]:
     p = singular / singular.sum()
     rank = np.exp(-(p[p > 0] * np.log(p[p > 0])).sum())
     between = np.square(plans - plans.mean(axis=0)).sum(axis=-1).mean()
-    total = np.square(plans - plans.mean(axis=(0, 1))).sum(axis=-1).mean()
-    share = between / total if total > 0 else 0.0
+    length = np.square(plans).sum(axis=-1).mean()
+    share = between / length if length > 0 else 0.0
     return {"plan_cosine": float(cosine), "plan_rank": float(rank), "plan_variance_share": float(share)}

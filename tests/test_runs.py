@@ -1,0 +1,354 @@
+"""Runs: resume to the same bits, damaged files, matching, two processes at once, one training loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vljepa_core
+from tests.conftest import REPOSITORY, TINY
+from vljepa_core import checkpoints, provenance, runs
+from vljepa_core.datasets.selection import select
+from vljepa_core.objectives import caption_loss, diversity_loss
+from vljepa_core.recipes import recipe
+from vljepa_core.records import RecordError, read_record
+from vljepa_core.train import Trainer, epoch_order, learning_rate_at, steps_of
+
+CPU = torch.device("cpu")
+
+
+def trainer(experiment: str = "run4", seed: int = 0, **changes) -> Trainer:
+    run = runs.prepare(experiment, "smoke", "shapes", seed, **{**TINY, **changes})
+    return Trainer(run.recipe, run.examples, seed, CPU)
+
+
+def same_bits(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def comparable(record) -> dict:
+    """What must be equal between an interrupted and an uninterrupted run: all but wall-clock times."""
+    return {
+        "weights": record.weights_sha256,
+        "history": record.history,
+        "metrics": record.metrics,
+        "captions": record.captions,
+        "confusion": record.confusion,
+        "steps": record.provenance["steps"],
+    }
+
+
+# --- losses and schedule -------------------------------------------------------------------------
+
+
+def test_caption_loss_equals_its_slow_twin() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 4, 260)
+    ids = torch.tensor([[1, 70, 80, 2, 0], [1, 90, 2, 0, 0]])
+    total, count = 0.0, 0
+    for b in range(2):
+        for i in range(4):
+            target = int(ids[b, i + 1])
+            if target == 0:
+                continue
+            log_p = logits[b, i].double() - torch.logsumexp(logits[b, i].double(), 0)
+            wanted = torch.full((260,), 0.1 / 260, dtype=torch.float64)  # label smoothing 0.1
+            wanted[target] += 0.9
+            total, count = total - float((wanted * log_p).sum()), count + 1
+    assert float(caption_loss(logits, ids, 0.1)) == pytest.approx(total / count, rel=1e-5)
+
+
+def test_diversity_loss_equals_its_slow_twin_and_is_flat_where_plans_coincide() -> None:
+    torch.manual_seed(0)
+    plan = torch.randn(4, 3, 8)
+    pooled = plan.mean(dim=1)
+    pairs = [torch.cosine_similarity(pooled[i], pooled[j], dim=0) for i in range(4) for j in range(4) if i != j]
+    torch.testing.assert_close(diversity_loss(plan), torch.stack(pairs).mean())
+
+    collapsed = torch.randn(1, 3, 8).repeat(4, 1, 1).requires_grad_()
+    loss = diversity_loss(collapsed)
+    loss.backward()
+    assert loss.item() == pytest.approx(1, abs=1e-6)
+    assert collapsed.grad.abs().max() < 1e-6
+    antipodal = torch.randn(1, 3, 8) * torch.tensor([1.0, 1.0, -1.0, -1.0]).view(4, 1, 1)
+    assert diversity_loss(antipodal).item() == pytest.approx(-1 / 3, abs=1e-6)  # a rank-1 plan, one bit
+    assert diversity_loss(plan[:1]) == 0
+
+
+def test_schedule_is_warmup_then_cosine_per_epoch() -> None:
+    r = recipe("run2", "paper")
+    rates = [learning_rate_at(r, epoch) for epoch in range(r.epochs)]
+    assert rates[:10] == pytest.approx([3e-5 * (i + 1) for i in range(10)])
+    model = torch.nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(model.parameters(), lr=3e-4)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=90)
+    expected = []
+    for _ in range(90):
+        expected.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        cosine.step()
+    assert rates[10:] == pytest.approx(expected)
+    assert learning_rate_at(recipe("test0", "paper"), 0) == 3e-4  # no warm-up
+
+
+def test_every_example_once_per_epoch_and_steps_counted() -> None:
+    assert sorted(epoch_order(41, 3, 0)) == list(range(41))
+    assert not np.array_equal(epoch_order(41, 3, 0), epoch_order(41, 3, 1))
+    assert not np.array_equal(epoch_order(41, 3, 0), epoch_order(41, 4, 0))
+    one = trainer(n_train=41)
+    while not one.finished:
+        one.step()
+    assert one.progress.step == steps_of(one.recipe, 41) == 3 * 3
+
+
+def test_one_step_is_adamw_on_clipped_gradients() -> None:
+    """The loop's step against a plain one: torch's unfused AdamW, gradients clipped by hand."""
+    one = trainer("run2", grad_clip=0.01)
+    twin = trainer("run2", grad_clip=0.01)
+    optimiser = torch.optim.AdamW(twin.model.parameters(), lr=learning_rate_at(twin.recipe, 0), weight_decay=0.01, fused=False)
+    index = epoch_order(len(twin.train_data), 0, 0)[:16]
+    loss, _ = twin.objective.loss(twin.model, *twin.train_data.batch(index))
+    loss.backward()
+    norm = torch.sqrt(sum((p.grad**2).sum() for p in twin.model.parameters()))
+    for p in twin.model.parameters():
+        p.grad *= min(1.0, 0.01 / (float(norm) + 1e-6))
+    optimiser.step()
+    one.step()
+    for a, b in zip(one.model.parameters(), twin.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-4)
+
+
+def test_batches_are_cut_from_what_was_tokenised_once() -> None:
+    one = trainer("run2")
+    index = np.array([5, 0, 7])
+    images, ids, labels = one.train_data.batch(index)
+    run = runs.prepare("run2", "smoke", "shapes", 0, **TINY)
+    assert images.dtype == torch.uint8 and labels is None
+    assert np.array_equal(images.numpy(), run.examples["train"].images[index])
+    longest = max(len(run.examples["train"].texts[i]) for i in index) + 2
+    assert ids.shape == (3, longest)
+
+
+# --- resume --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("experiment", ["run3", "run4", "test3"])
+def test_resuming_at_any_step_gives_the_same_bits(experiment: str, tmp_path: Path) -> None:
+    whole = trainer(experiment)
+    while not whole.finished:
+        whole.step()
+    for cut in (1, 3, 5):
+        first = trainer(experiment)
+        for _ in range(cut):
+            first.step()
+        checkpoints.save_checkpoint(tmp_path, cut, *first.state())
+        torch.manual_seed(999)  # a new process knows nothing of the old one's random state
+        second = trainer(experiment)
+        second.load_state(*checkpoints.load_checkpoint(tmp_path))
+        while not second.finished:
+            second.step()
+        assert same_bits(whole.state()[0], second.state()[0])
+        assert whole.progress.history == second.progress.history
+
+
+def command(*extra: str) -> list[str]:
+    changes = [f"{k}={v}" for k, v in {**TINY, "epochs": 6}.items()]
+    return [
+        *(sys.executable, "-m", "vljepa_core", "run", "run4", "--scale", "smoke", "--data", "shapes", "--no-estimate"),
+        *("--set", *changes, *extra),
+    ]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "VLJEPA_DATA": str(folder), "VLJEPA_CHECKPOINT_SECONDS": "0"}
+
+
+def test_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
+    plain, killed = tmp_path / "plain", tmp_path / "killed"
+    subprocess.run(command(), cwd=REPOSITORY, env=environment(plain), check=True, capture_output=True)
+    dice, kills = random.Random(0), 0
+    for _ in range(6):
+        process = subprocess.Popen(command(), cwd=REPOSITORY, env=environment(killed), stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not list(killed.glob("runs/*/*/checkpoints/step-*")) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, 0.15))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    subprocess.run(command(), cwd=REPOSITORY, env=environment(killed), check=True, capture_output=True)
+    one, other = (read_record(next(folder.glob("runs/*/*/record.json"))) for folder in (plain, killed))
+    assert kills > 0
+    assert comparable(one) == comparable(other)
+    assert not list(killed.rglob("*.tmp-*"))
+
+
+def test_two_processes_share_one_run(tmp_path: Path) -> None:
+    both = [
+        subprocess.Popen(command(), cwd=REPOSITORY, env=environment(tmp_path), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    messages = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(list(tmp_path.glob("runs/*/*/record.json"))) == 1
+    assert sum("waiting for it" in message for message in messages) <= 1
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage: str, tmp_path: Path, capsys) -> None:
+    for step in (1, 2, 3):
+        path = checkpoints.save_checkpoint(tmp_path, step, {"x": torch.full((100,), float(step))}, {"step": step})
+    assert len(list(tmp_path.glob("step-*"))) == checkpoints.KEPT
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[-3] ^= 1
+    path.write_bytes({"truncate": data[:50], "flip": data, "empty": b""}[damage])
+    tensors, state = checkpoints.load_checkpoint(tmp_path)
+    assert state == {"step": 2} and torch.equal(tensors["x"], torch.full((100,), 2.0))
+    assert path.name in capsys.readouterr().err
+    for left in tmp_path.glob("step-*"):
+        left.write_bytes(b"nonsense")
+    assert checkpoints.load_checkpoint(tmp_path) is None
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "record.json"
+    checkpoints.write_atomically(path, b"old")
+    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError("No space left on device")))
+    with pytest.raises(OSError, match="record.json.*No space left"):
+        checkpoints.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def quick(**changes):
+    return vljepa_core.run("run2", scale="smoke", data="shapes", **{**TINY, "epochs": 1, "warmup_epochs": 0, **changes})
+
+
+def test_a_matching_record_is_loaded_and_nothing_else_is(data_dir: Path, monkeypatch) -> None:
+    trained = []
+    original = runs.train
+    monkeypatch.setattr(runs, "train", lambda *a, **k: trained.append(1) or original(*a, **k))
+    first = quick()
+    assert quick() == first and len(trained) == 1
+    assert quick(fresh=True).metrics == first.metrics and len(trained) == 2
+    for different in ({"seed": 1}, {"plan_vectors": 4}, {"n_val": 10}):
+        assert quick(**different).metrics != first.metrics
+    assert len(trained) == 5
+    record = next(data_dir.glob("runs/shapes/run2-smoke-seed1-*/record.json"))
+    record.write_text(record.read_text()[:100])  # cut off
+    quick(seed=1)
+    assert len(trained) == 6
+
+
+def test_changed_judging_code_judges_again_without_training(data_dir: Path, monkeypatch) -> None:
+    first = quick()
+    original = provenance.source_hash
+    monkeypatch.setattr(provenance, "source_hash", lambda *rooms: original(*rooms) + "x" * (rooms != provenance.TRAINING))
+    monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
+    again = quick()
+    assert again.source_hash != first.source_hash
+    assert again.metrics == first.metrics and again.history == first.history
+    weights = next(data_dir.glob("runs/*/*/weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
+
+    def trains(*arguments, **options):
+        raise RuntimeError("trains")
+
+    monkeypatch.setattr(runs, "train", trains)
+    monkeypatch.setattr(provenance, "source_hash", lambda *rooms: original(*rooms) + "y" * (rooms != provenance.TRAINING))
+    with pytest.raises(RuntimeError, match="trains"):  # damaged weights are not judged
+        quick()
+
+
+def test_changed_training_code_trains_again(data_dir: Path, monkeypatch) -> None:
+    quick()
+    original = provenance.source_hash
+    monkeypatch.setattr(provenance, "source_hash", lambda *rooms: original(*rooms) + "x")
+    quick()
+    assert len(list(data_dir.glob("runs/shapes/*"))) == 2
+
+
+def test_source_hash_sees_code_and_not_comments(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    room = tmp_path / "room.py"
+
+    def hashed(text: str) -> str:
+        room.write_text(text)
+        provenance.source_hash.cache_clear()
+        return provenance.source_hash("room.py")
+
+    plain = hashed('def f(x):\n    """Old."""\n    return x + 1\n')
+    assert hashed('def f(x):\n    """New words."""\n    # why\n    return (x + 1)\n') == plain
+    assert hashed("def f(x):\n    return x + 2\n") != plain
+    provenance.source_hash.cache_clear()
+
+
+def test_records_say_where_they_come_from_and_what_is_wrong_with_them(data_dir: Path, tmp_path: Path) -> None:
+    record = quick()
+    assert record.provenance["device"] == "cpu" and record.provenance["precision"] == "float32"
+    assert record.provenance["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert record.provenance["steps"] == 3
+    assert len(record.captions) == record.dataset["n_val"] == 12
+    assert len(record.history) == 1 and record.history[0]["encoder_grad_norm"] > 0
+    assert json.loads(json.dumps(record.recipe)) == record.recipe
+    path = tmp_path / "bad.json"
+    for text, says in (("{", "not a record"), ('{"format": 99}', "format 99"), ('{"format": 1}', "not a record"), ("[]", "not a")):
+        path.write_text(text)
+        with pytest.raises(RecordError, match=f"bad.json.*{says}"):
+            read_record(path)
+
+
+def test_kept_weights_are_the_trained_ones(data_dir: Path) -> None:
+    quick()
+    run = runs.prepare("run2", "smoke", "shapes", **{**TINY, "epochs": 1, "warmup_epochs": 0})
+    model = runs.load_model(run)
+    again = trainer("run2", epochs=1, warmup_epochs=0)
+    while not again.finished:
+        again.step()
+    assert same_bits(dict(model.state_dict()), dict(again.model.state_dict()))
+
+
+def test_captioning_and_classification_learn_what_can_be_learned(data_dir: Path) -> None:
+    """Not a smoke test of shapes: 18 classes of shapes, a minute of training, far above chance."""
+    record = vljepa_core.run(
+        "test3",
+        scale="smoke",
+        data="shapes",
+        **{**TINY, "n_train": 360, "n_val": 72, "dim": 32, "epochs": 25, "warmup_epochs": 0, "lr": 3e-3},
+    )
+    assert record.recipe["classes"] == 18
+    assert record.value("accuracy") > 0.5
+    assert record.history[-1]["train_loss"] < record.history[0]["train_loss"] / 2
+    assert sum(map(sum, record.confusion["matrix"])) == 72
+
+
+def test_a_loss_that_is_no_number_stops_the_run(data_dir: Path) -> None:
+    with pytest.raises(FloatingPointError, match="smaller learning_rate"):
+        quick(lr=1e12, epochs=3)
+
+
+def test_selection_is_seeded_and_nested(data_dir: Path) -> None:
+    run = runs.prepare("run2", "smoke", "shapes", 0, **TINY)
+    again, other = (select(run.dataset, run.recipe, seed) for seed in (0, 1))
+    assert again["train"].texts == run.examples["train"].texts
+    assert set(again["train"].image_ids).isdisjoint(again["val"].image_ids)
+    assert len(other["train"]) == 40

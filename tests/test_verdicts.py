@@ -1,0 +1,83 @@
+"""Thresholds at their edges, and every way through the decision tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from vljepa_core.decision_tree import TREE, decision_path
+from vljepa_core.verdicts import COLLAPSE_SHARE, caption_verdict, test0_verdict as shapes_verdict, test3_verdict as probe_verdict
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "label"),
+    [(0.801, "PASS"), (0.80, "PARTIAL"), (0.401, "PARTIAL"), (0.40, "WEAK"), (0.151, "WEAK"), (0.15, "FAIL"), (0, "FAIL")],
+)
+def test_test0(accuracy: float, label: str) -> None:
+    assert shapes_verdict(accuracy).label == label
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "label"), [(0.501, "PASS"), (0.50, "PARTIAL"), (0.1001, "PARTIAL"), (0.10, "FAIL"), (0.05, "FAIL")]
+)
+def test_test3(accuracy: float, label: str) -> None:
+    assert probe_verdict(accuracy, 20).label == label
+    assert "6.4x" in probe_verdict(0.321, 20).reason  # the published sentence
+
+
+@pytest.mark.parametrize(
+    ("overlap", "match", "sampled", "by_code"),
+    [
+        (0.301, 0.301, 1.0, "PASS"),
+        (0.301, 0.30, 1.0, "PARTIAL"),
+        (0.30, 0.301, 1.0, "PARTIAL"),
+        (0.151, 0.0, 0.0, "PARTIAL"),
+        (0.0, 0.151, 0.0, "PARTIAL"),
+        (0.15, 0.15, 0.301, "WEAK"),
+        (0.15, 0.15, 0.30, "FAIL"),
+    ],
+)
+def test_captioning(overlap: float, match: float, sampled: float, by_code: str) -> None:
+    assert caption_verdict(overlap, match, sampled, greedy_unique=1.0).by_code == by_code
+    assert caption_verdict(overlap, match, sampled, greedy_unique=1.0).label == by_code
+    collapsed = caption_verdict(overlap, match, sampled, greedy_unique=COLLAPSE_SHARE - 1e-9)
+    assert (collapsed.label, collapsed.by_code) == ("FAIL", by_code)
+    assert caption_verdict(overlap, match, sampled, greedy_unique=COLLAPSE_SHARE).label == by_code
+
+
+def test_published_runs_are_weak_by_their_own_code_and_fail_by_the_report() -> None:
+    for sampled in (1869 / 2000, 1871 / 2000, 1890 / 2000):
+        verdict = caption_verdict(overlap=0.10, match=0.071, sampled_unique=sampled, greedy_unique=1 / 2000)
+        assert (verdict.label, verdict.by_code) == ("FAIL", "WEAK")
+
+
+STUDY = {"test0": "PASS", "run2": "FAIL", "test3": "PARTIAL", "run3": "FAIL", "run4": "FAIL"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "end"),
+    [
+        ({}, "capacity"),
+        ({"test0": "PARTIAL"}, "pipeline"),
+        ({"run2": "PARTIAL"}, "captions"),
+        ({"test3": "FAIL"}, "encoder"),
+        ({"test3": "PASS"}, "capacity"),
+        ({"run3": "WEAK"}, "conditioning"),
+        ({"run4": "PASS"}, "decoder"),
+    ],
+)
+def test_every_way_through_the_tree(changed: dict, end: str) -> None:
+    assert decision_path({**STUDY, **changed}).path[-1] == end
+
+
+def test_the_study_took_the_whole_tree() -> None:
+    path = decision_path(STUDY)
+    assert path.path == ("test0", "run2", "test3", "run3", "run4", "capacity")
+    assert "capacity" in path.conclusion
+    with pytest.raises(KeyError, match="run3"):
+        decision_path({k: v for k, v in STUDY.items() if k != "run3"})
+
+
+def test_tree_is_whole() -> None:
+    ids = [node.id for node in TREE]
+    assert len(set(ids)) == len(ids)
+    assert {target for node in TREE for _, target in node.exits} | {"test0"} == set(ids)
