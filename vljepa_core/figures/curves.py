@@ -15,10 +15,6 @@ from vljepa_core.figures.style import AMBER, BLUE, GREEN, GREY, INK, PURPLE, VER
 _REFERENCES = ((GREY, (0, (6, 3))), (PURPLE, (0, (1, 1.5))), (AMBER, (0, (6, 2, 1, 2))), (GREEN, (0, (3, 1))))
 
 _THIN = "Thick: this build. Thin and dashed: recorded runs."
-_SHARE = (
-    "The share of variance compares images with the K vectors of one image: near 1, the K vectors of an "
-    "image are alike, however alike the images are."
-)
 
 # key, title, axis label, scale; a panel is drawn where a run has measured it
 _COLLAPSE = (
@@ -76,8 +72,7 @@ def loss_curves(
 def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
     """Small multiples over epochs: what tells a collapse, where the run has measured it.
 
-    Collapse is: few unique captions, cosine 1, rank 1, no gradient. The between-image share of variance
-    tells it only beside these: it is also near 1 where all K vectors of an image coincide.
+    Collapse is: few unique captions, cosine 1, rank 1, no variance between images, no gradient.
     """
     panels = [p for p in _COLLAPSE if series(record, p[0])[1]]
     if not panels:
@@ -104,10 +99,7 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
         ax.remove()
     fig.supxlabel("epoch", fontsize=10.5)
     alt = f"Collapse metrics of {title(record)} ({setting(record)}), first to last epoch: {'; '.join(said)}."
-    notes = [_THIN] if recorded else []
-    if any(key == "plan_variance_share" for key, *_ in panels):
-        notes.append(_SHARE)
-    return show(fig, alt, " ".join(notes) or None)
+    return show(fig, alt, _THIN if recorded else None)
 
 
 def _scale(ax: Axes, scale: str, values: list[float]) -> None:
