@@ -1,14 +1,16 @@
 """What a scene is, how likely it is, and what its captions say.
 
-A scene is written by a small probabilistic program: ``draw_scene`` makes a handful of categorical choices (the *facts*),
-``say`` makes more choices (the *wording*) and returns a caption. Both get their choices from a ``choose`` function, so one
-program can be sampled (``Sampler``) or enumerated exhaustively (``outcomes``), and every probability is exact.
+A scene is written by a small probabilistic program: ``draw_scene`` makes a handful of categorical choices
+(the *facts*), ``say`` makes more choices (the *wording*) and returns a caption. Both get their choices from
+a ``choose`` function, so one program can be sampled (``Sampler``) or enumerated exhaustively (``outcomes``),
+and every probability is exact.
 
 Two rules make the information content of a caption known:
 
-1. every caption of a scene says all of its facts. A default is said by silence: "a dog" is a brown dog, a person whose
-   shirt is not mentioned wears a grey one, a thing whose size is not mentioned is of middle size;
-2. no caption can be said of two different scenes. Where an order would be arbitrary ("a man and a woman"), only one is drawn.
+1. every caption of a scene says all of its facts. A default is said by silence: "a dog" is a brown dog, a
+   person whose shirt is not mentioned wears a grey one, a thing of unmentioned size is of middle size;
+2. no caption can be said of two different scenes. Where an order would be arbitrary ("a man and a woman"),
+   only one is drawn.
 
 Hence P(caption) = P(facts) P(caption | facts), and what a caption needs from its image is -log2 P(facts):
 the *content bits*; the rest, H(caption | facts), is ``paraphrase_bits`` and no model can remove it.
@@ -20,7 +22,7 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vljepa_core.datasets import scene_words as words
 
@@ -30,7 +32,8 @@ Choose = Callable[[Mapping[T, float]], T]
 
 @dataclass(frozen=True)
 class Thing:
-    """One object, or several of one kind: ``count`` is 1, 2, 3 or 5 ("a group of"); "" is the default, said by silence."""
+    """One object, or several of one kind: ``count`` is 1, 2, 3 or 5 ("a group of"); "" is the default, said
+    by silence."""
 
     kind: str
     count: int = 1
@@ -41,7 +44,8 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """The facts of one scene. ``frame`` says how the things stand to each other (a key of ``words.FRAMES``)."""
+    """The facts of one scene. ``frame`` says how the things stand to each other (a key of
+    ``words.FRAMES``)."""
 
     frame: str
     things: tuple[Thing, ...]
@@ -52,7 +56,8 @@ class Scene:
 
 @dataclass(frozen=True)
 class Level:
-    """One setting of the difficulty dial. ``tail`` is the exponent on the weights of kinds: 1 long-tailed, 0 uniform."""
+    """One setting of the difficulty dial. ``tail`` is the exponent on the weights of kinds: 1 long-tailed, 0
+    uniform."""
 
     frames: Mapping[str, float]
     tail: float
@@ -64,21 +69,30 @@ class Level:
 COCO_LIKE = 3
 _RELATIONAL = {frame: weight for frame, weight in words.FRAMES.items() if frame != "alone"}
 LEVELS = (
-    Level({"plain": 1.0}, tail=0.0, places=False, attributes=False, wording=False),  # one thing, 6 colours, one template
-    Level({"alone": 1.0}, tail=1.0, places=True, attributes=False, wording=True),  # any kind, in a place, paraphrased
+    Level(
+        {"plain": 1.0}, tail=0.0, places=False, attributes=False, wording=False
+    ),  # one thing, 6 colours, one template
+    Level(
+        {"alone": 1.0}, tail=1.0, places=True, attributes=False, wording=True
+    ),  # any kind, in a place, paraphrased
     Level({"alone": 1.0}, tail=1.0, places=True, attributes=True, wording=True),  # + counts, sizes, poses
-    Level(words.FRAMES, tail=1.0, places=True, attributes=True, wording=True),  # COCO-like: + relations, 1-3 things
-    Level(_RELATIONAL, tail=0.3, places=True, attributes=True, wording=True),  # always 2-3 things, a nearly flat tail
+    Level(
+        words.FRAMES, tail=1.0, places=True, attributes=True, wording=True
+    ),  # COCO-like: + relations, 1-3 things
+    Level(
+        _RELATIONAL, tail=0.3, places=True, attributes=True, wording=True
+    ),  # always 2-3 things, a nearly flat tail
 )
 
 
-# --- choices: sampled or enumerated -------------------------------------------------------------------------------
+# --- choices: sampled or enumerated ---
 
 
 class Sampler:
     """``choose`` from a random stream, remembering how improbable the choices were.
 
-    ``random.Random(str)`` and its ``random()`` are guaranteed by Python to stay the same across versions and machines.
+    ``random.Random(str)`` and its ``random()`` are guaranteed by Python to stay the same across versions and
+    machines.
     """
 
     def __init__(self, key: str) -> None:
@@ -88,11 +102,32 @@ class Sampler:
     def __call__(self, table: Mapping[T, float]) -> T:
         total = sum(table.values())
         rest = self._random.random() * total
+        chosen = next(iter(table))
         for value, weight in table.items():
+            chosen = value
             rest -= weight
             if rest < 0:
                 break
-        self.bits -= math.log2(table[value] / total)
+        self.bits -= math.log2(table[chosen] / total)
+        return chosen
+
+
+class _Path:
+    """``choose`` that takes the branches in ``prefix``, then always the first, noting what it passes."""
+
+    def __init__(self, prefix: tuple[int, ...]) -> None:
+        self.prefix = prefix
+        self.taken: list[int] = []
+        self.widths: list[int] = []
+        self.probability = 1.0
+
+    def __call__(self, table: Mapping[T, float]) -> T:
+        step = len(self.taken)
+        at = self.prefix[step] if step < len(self.prefix) else 0
+        value = list(table)[at]
+        self.taken.append(at)
+        self.widths.append(len(table))
+        self.probability *= table[value] / sum(table.values())
         return value
 
 
@@ -100,38 +135,29 @@ def outcomes(program: Callable[[Choose], T]) -> Iterator[tuple[T, float]]:
     """Every path through ``program``: (result, probability). Probabilities sum to 1; results may repeat."""
     open_paths: list[tuple[int, ...]] = [()]
     while open_paths:
-        prefix = open_paths.pop()
-        path: list[int] = []
-        widths: list[int] = []
-        probability = 1.0
-
-        def choose(table: Mapping[Any, float], prefix: tuple[int, ...] = prefix) -> Any:
-            nonlocal probability
-            at = prefix[len(path)] if len(path) < len(prefix) else 0
-            value = list(table)[at]
-            path.append(at)
-            widths.append(len(table))
-            probability *= table[value] / sum(table.values())
-            return value
-
-        result = program(choose)
-        yield result, probability
-        for step in range(len(prefix), len(path)):  # every other branch beyond the given prefix, each exactly once
-            open_paths.extend((*path[:step], other) for other in range(1, widths[step]))
+        path = _Path(open_paths.pop())
+        result = program(path)
+        yield result, path.probability
+        # Every other branch beyond the given prefix, each exactly once.
+        for step in range(len(path.prefix), len(path.taken)):
+            open_paths.extend((*path.taken[:step], other) for other in range(1, path.widths[step]))
 
 
-# --- facts --------------------------------------------------------------------------------------------------------
+# --- facts ---
 
 
 def check_level(level: int) -> int:
     """The level itself. Raises ValueError unless it is one of 0..4."""
     if isinstance(level, bool) or level not in range(len(LEVELS)):
-        raise ValueError(f"difficulty is {level!r}; it must be one of 0..{len(LEVELS) - 1} ({COCO_LIKE} is COCO-like)")
+        raise ValueError(
+            f"difficulty is {level!r}; it must be one of 0..{len(LEVELS) - 1} ({COCO_LIKE} is COCO-like)"
+        )
     return int(level)
 
 
 def draw_scene(choose: Choose, level: int = COCO_LIKE) -> Scene:
-    """One scene, from explicit choices: a frame, then its things, each with its attributes, then the place."""
+    """One scene, from explicit choices: a frame, then its things, each with its attributes, then the
+    place."""
     dial = LEVELS[check_level(level)]
 
     def pick(table: Mapping[str, float]) -> str:
@@ -190,7 +216,11 @@ def draw_scene(choose: Choose, level: int = COCO_LIKE) -> Scene:
             first = pick(words.PERSONS)
             second = pick(words.PARTNERS[first])
             # Nothing is said of their shirts or of sizes: the longest caption must stay below 127 bytes.
-            partner = thing(second, pose="standing", sized=False) if second == "dog" else Thing(second, pose="standing")
+            partner = (
+                thing(second, pose="standing", sized=False)
+                if second == "dog"
+                else Thing(second, pose="standing")
+            )
             things = (Thing(first, pose="standing"), partner, thing(landmark, sized=False))
         places = words.LANDMARK_PLACES[landmark]
     place = choose(places) if dial.places else "plain"
@@ -198,14 +228,15 @@ def draw_scene(choose: Choose, level: int = COCO_LIKE) -> Scene:
 
 
 def sample_scene(key: str, level: int = COCO_LIKE) -> tuple[Scene, float]:
-    """(scene, content_bits) drawn from the stream ``key``. Each choice is a field of the scene, so no two paths give the
-    same scene and the bits of the path, ``-log2 P(facts)``, are exact: they are what any caption takes from the image."""
+    """(scene, content_bits) drawn from the stream ``key``. Each choice is a field of the scene, so no two
+    paths give the same scene and the bits of the path, ``-log2 P(facts)``, are exact: they are what any
+    caption takes from the image."""
     sampler = Sampler(key)
     scene = draw_scene(sampler, level)
     return scene, sampler.bits
 
 
-# --- wording ------------------------------------------------------------------------------------------------------
+# --- wording ---
 
 
 def say(choose: Choose, scene: Scene) -> str:
@@ -254,12 +285,18 @@ def say(choose: Choose, scene: Scene) -> str:
         acting = " " + words.PRESENT[verb][plural]
     elif style == "is":
         acting = f" {is_}{acting}"
-    lead = {"there": f"{there} ", "picture": "a picture of ", "photo": "a photo of ", "close up": "a close up of "}.get(style, "")
+    lead = {
+        "there": f"{there} ",
+        "picture": "a picture of ",
+        "photo": "a photo of ",
+        "close up": "a close up of ",
+    }.get(style, "")
     return _sentence(f"{lead}{subject}{acting}{rest}{where}")
 
 
 def paraphrase_bits(scene: Scene) -> float:
-    """H(caption | facts) in bits: exact, by enumeration of the wording; paths to the same string are one caption."""
+    """H(caption | facts) in bits: exact, by enumeration of the wording; paths to the same string are one
+    caption."""
     chances: dict[str, float] = {}
     for caption, probability in outcomes(lambda choose: say(choose, scene)):
         chances[caption] = chances.get(caption, 0.0) + probability
@@ -267,7 +304,7 @@ def paraphrase_bits(scene: Scene) -> float:
 
 
 def _noun_phrase(choose: Choose, thing: Thing) -> str:
-    """"a small black dog", "two zebras", "a woman in a red shirt"."""
+    """ "a small black dog", "two zebras", "a woman in a red shirt"."""
     entry = words.KINDS[thing.kind]
     adjectives = []
     if thing.size:

