@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from vljepa_core import figures
 from vljepa_core.datasets.dataset import Dataset
+from vljepa_core.datasets.selection import Examples
 from vljepa_core.decision_tree import DecisionPath, decision_path
 from vljepa_core.describe import data_flow
 from vljepa_core.figures import boxes, display, style
@@ -53,6 +54,13 @@ def make_dataset() -> Dataset:
     return Dataset(
         "toy", images, captions, list(range(6)), {"train": np.arange(4), "val": np.arange(4, 6)}, "f", "s"
     )
+
+
+def make_examples() -> Examples:
+    data = make_dataset()
+    texts = [captions[0] for captions in data.captions]
+    ids = np.zeros((6, 4), dtype=np.uint16)
+    return Examples(data.images, data.image_ids, texts, data.captions, ids, None)
 
 
 PATH = decision_path({"test0": "PASS", "run2": "FAIL", "test3": "PARTIAL", "run3": "FAIL", "run4": "FAIL"})
@@ -126,7 +134,7 @@ def test_palette_is_legible_on_white_and_on_near_black():
 
 
 def test_captions_are_escaped_and_pictures_speak():
-    shown = figures.caption_grid(make_dataset(), make_record(), n=3)
+    shown = figures.caption_grid(make_examples(), make_record(), n=3)
     assert "<b>" not in shown.html and "a &lt;b&gt;man&lt;/b&gt;" in shown.html
     assert "\x00" not in shown.html and "&amp;" in shown.html
     alts = re.findall(r'<img [^>]*alt="([^"]*)"', shown.html)
@@ -135,11 +143,17 @@ def test_captions_are_escaped_and_pictures_speak():
     assert "1 distinct greedy caption" in shown.alt
 
 
+def test_samples_show_all_captions_of_an_image():
+    shown = figures.sample_grid(make_examples(), n=2)
+    assert shown.html.count("<img") == 2 and shown.html.count("a dog</dd>") == 1
+    assert "2 of 6 images" in shown.html
+
+
 def test_caption_grid_refuses_another_dataset_and_empty_records():
-    with pytest.raises(ValueError, match="'99'.*dataset that the run was made on"):
-        figures.caption_grid(make_dataset(), make_record(), image_ids=[99])
+    with pytest.raises(ValueError, match="'99'.*examples that the run was made on"):
+        figures.caption_grid(make_examples(), make_record(), image_ids=[99])
     with pytest.raises(ValueError, match="no captions"):
-        figures.caption_grid(make_dataset(), make_record("test3", captions=[]))
+        figures.caption_grid(make_examples(), make_record("test3", captions=[]))
 
 
 def test_decision_tree_highlights_the_path_only():

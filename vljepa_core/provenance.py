@@ -42,6 +42,11 @@ def source_hash(*rooms: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def core_hash() -> str:
+    """Of all code that a record depends on, as it is now."""
+    return source_hash(*TRAINING, *EVALUATION)
+
+
 def _meaning(node: Any) -> Any:
     """A syntax tree as nested tuples, the same on every Python version: no positions, docstrings, empty fields."""
     if isinstance(node, list):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_core.checkpoints import write_atomically
+from vljepa_core.provenance import REPOSITORY
 
 FORMAT = 1
 
@@ -78,7 +79,11 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"{path}: not a record ({error}); delete it and run again") from error
 
 
-def recorded(folder: Path, experiment: str) -> list[Record]:
-    """The committed records of an experiment, by data, scale and seed; empty if there are none."""
+def recorded(experiment: str, folder: Path | None = None) -> list[Record]:
+    """The committed records of an experiment, by data, scale and seed; empty if there are none.
+
+    They lie in ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``.
+    """
+    folder = folder or REPOSITORY / "data" / "recorded"
     found = [read_record(path) for path in sorted(folder.glob(f"*/{experiment}-*.json"))]
     return sorted(found, key=lambda r: (r.data, r.scale, r.seed))

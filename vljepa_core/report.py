@@ -10,6 +10,7 @@ from typing import Any
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
+from vljepa_core.provenance import core_hash
 from vljepa_core.published import PUBLISHED, PublishedRun
 
 _CAPTIONING = (
@@ -58,9 +59,10 @@ def results_table(
         record: this build's run.
         recorded: earlier runs; those on the same data and scale share a column, as seeds of one experiment.
         published: the study's results; by default those of ``experiment``.
-        source_hash: of the core as it is now; recorded runs made with another one are marked.
+        source_hash: of the core, by default as it is now; recorded runs made with another one are marked.
     """
     published = published or PUBLISHED[experiment]
+    source_hash = source_hash or core_hash()
     groups = _columns(recorded)
     names = [
         name
@@ -125,6 +127,43 @@ def recipe_table(recipe: Any, paper: Any) -> Display:
     return html_table(caption, ["setting", "paper", "this build"], rows)
 
 
+def verdict(record: Any) -> Display:
+    """The verdict of a run as a sentence: the report's reading, and the study's own code where it differs."""
+    found = get(record, "verdict")
+    text = f"{found['label']}: {found['reason']}."
+    if found["by_code"] != found["label"]:
+        text += f" By the study's own code, which looks at the sampled captions alone, it is {found['by_code']}."
+    label, rest = text.split(":", 1)
+    return Display(f'<div class="vljepa"><strong>{escape(label)}</strong>:{escape(rest)}</div>', text)
+
+
+def verdict_table(records: Iterable[Any], recorded: Mapping[str, Sequence[Any]]) -> Display:
+    """The experiments side by side: published verdict, recorded ones, this build's, and why.
+
+    Args:
+        records: this build's runs, in the order of the rows.
+        recorded: experiment -> earlier runs, one column for all.
+    """
+    rows = []
+    for record in records:
+        published, found = PUBLISHED[get(record, "experiment")], get(record, "verdict")
+        by_code = published.verdict_by_code
+        small = f"<small>by the study's own code: {by_code}</small>" if by_code else ""
+        earlier = [
+            f"<div>{_verdicts([run])}<small>{escape(settings([run]))}</small></div>"
+            for run in recorded.get(get(record, "experiment"), ())
+        ]
+        rows.append([
+            escape(title(record)),
+            escape(published.verdict) + small,
+            "".join(earlier) or NOT_MEASURED,
+            _verdicts([record]),
+            escape(found["reason"]),
+        ])  # fmt: skip
+    head = ["experiment", "published", "recorded", "this build", "why, in this build"]
+    return html_table("Verdicts: published, recorded and this build.", head, rows)
+
+
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
     """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading."""
     columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
@@ -152,14 +191,14 @@ def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
     return list(groups.values())
 
 
-def _origin(runs: list[Any], source_hash: str | None) -> str:
+def _origin(runs: list[Any], source_hash: str) -> str:
     """Under a recorded column's name: data, scale, seeds, commits, and whether the core has changed since."""
     made = [get(run, "provenance", {}) for run in runs]
     commits = {f"{p.get('commit', 'unknown')[:7]}{' with changes' if p.get('dirty') else ''}" for p in made}
     text = f"{escape(settings(runs))}<br>commit {', '.join(map(escape, sorted(commits)))}"
     if len(runs) > 1:
         text += "<br>mean ± standard deviation over seeds"
-    if source_hash is not None and any(get(run, "source_hash") != source_hash for run in runs):
+    if any(get(run, "source_hash") != source_hash for run in runs):
         text += "<br><strong>recorded with an older core</strong>"
     return text
 

@@ -45,11 +45,6 @@ class Prepared:
     seed: int
     folder: Path
 
-    @property
-    def source_hash(self) -> str:
-        """Of all code that a record depends on."""
-        return provenance.source_hash(*provenance.TRAINING, *provenance.EVALUATION)
-
 
 def prepare(
     experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, progress: bool = False, **changes: Any
@@ -79,7 +74,7 @@ def finished_record(run: Prepared) -> Record | None:
     except RecordError as error:
         print(f"{error}; making it again", file=sys.stderr)
         return None
-    return record if record.source_hash == run.source_hash else None
+    return record if record.source_hash == provenance.core_hash() else None
 
 
 def run(
@@ -156,7 +151,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         data=run.data,
         seed=run.seed,
         recipe=run.recipe.to_dict(),
-        source_hash=run.source_hash,
+        source_hash=provenance.core_hash(),
         dataset={
             "name": run.dataset.name,
             "fingerprint": run.dataset.fingerprint,

@@ -4,7 +4,7 @@ The last line of a cell, ``figures.loss_curves(record)``, is enough. Every figur
 states what it shows, takes the page's text colour, and fits a phone.
 """
 
-from vljepa_core.figures.captions import caption_grid
+from vljepa_core.figures.captions import caption_grid, sample_grid
 from vljepa_core.figures.comparison import metric_bars
 from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
 from vljepa_core.figures.curves import collapse_metrics, loss_curves
@@ -25,5 +25,6 @@ __all__ = [
     "decision_tree",
     "loss_curves",
     "metric_bars",
+    "sample_grid",
     "show",
 ]

@@ -14,23 +14,23 @@ from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, setting, title
 
 
-def caption_grid(dataset: Any, record: Any, n: int = 8, image_ids: Sequence[Any] | None = None) -> Display:
+def caption_grid(examples: Any, record: Any, n: int = 8, image_ids: Sequence[Any] | None = None) -> Display:
     """Pictures with their reference, greedy and sampled captions.
 
     Args:
-        dataset: a ``Dataset``; its first caption of an image is shown as the reference.
+        examples: the run's validation ``Examples``; their drawn caption is the reference.
         record: the run whose captions are shown.
         n: how many pictures, evenly spaced over the record's captions (no picking of good ones).
         image_ids: show these instead.
 
     Raises:
-        ValueError: the record has no captions, or an id is not in it or not in the dataset.
+        ValueError: the record has no captions, or an id is not in it or not in the examples.
     """
     rows = {str(row["image_id"]): row for row in get(record, "captions", [])}
     if not rows:
         raise ValueError(f"{title(record)}: the record holds no captions")
     # Ids pass through JSON and numpy on their way here, so they are compared as text.
-    position = {str(key): index for index, key in enumerate(dataset.image_ids)}
+    position = {str(key): index for index, key in enumerate(examples.image_ids)}
     if image_ids is None:
         spaced = np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)
         wanted = [list(rows)[i] for i in spaced]
@@ -39,13 +39,13 @@ def caption_grid(dataset: Any, record: Any, n: int = 8, image_ids: Sequence[Any]
     missing = [key for key in wanted if key not in rows or key not in position]
     if missing:
         raise ValueError(
-            f"image {missing[0]!r} is not in both the record of {title(record)} and dataset "
-            f"{dataset.name!r}; is this the dataset that the run was made on?"
+            f"image {missing[0]!r} is not in both the record of {title(record)} and the examples; "
+            "are these the examples that the run was made on?"
         )
-    cells = [_cell(dataset, position[key], rows[key]) for key in wanted]
+    cells = [_cell(examples, position[key], rows[key]) for key in wanted]
     distinct = len({rows[key]["greedy"] for key in wanted})
     alt = (
-        f"{len(wanted)} validation images of {dataset.name} with the captions of {title(record)}: "
+        f"{len(wanted)} validation images with the captions of {title(record)}: "
         f"{distinct} distinct greedy {'caption' if distinct == 1 else 'captions'} among them."
     )
     chosen = "evenly spaced" if image_ids is None else "chosen by id"
@@ -62,15 +62,29 @@ def png_uri(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _cell(dataset: Any, index: int, row: dict) -> str:
-    reference = dataset.captions[index][0]
-    pixels = np.asarray(dataset.images[index])
+def sample_grid(examples: Any, n: int = 8) -> Display:
+    """Pictures with all their captions, evenly spaced over the examples: what the data looks like."""
+    cells = [_cell(examples, i) for i in np.linspace(0, len(examples) - 1, min(n, len(examples))).round().astype(int)]
+    size = examples.images.shape[1]
+    alt = f"{len(cells)} images of {size} x {size} pixels, each with its captions."
+    note = f"{len(cells)} of {len(examples)} images, evenly spaced, {size} x {size} pixels as the model sees them."
+    grid = f'<div class="grid">{"".join(cells)}</div><figcaption>{escape(note)}</figcaption>'
+    return Display(f'<figure class="vljepa">{grid}</figure>', alt)
+
+
+def _cell(examples: Any, index: int, row: dict | None = None) -> str:
+    reference = examples.texts[index]
+    pixels = np.asarray(examples.images[index])
     # Small pictures are shown pixel by pixel, as the model sees them; larger ones are smoothed.
     rendering = "pixelated" if pixels.shape[0] <= 96 else "auto"
-    alt = escape(f"Image {row['image_id']}: {reference}")
+    alt = escape(f"Image {examples.image_ids[index]}: {reference}")
+    if row is None:
+        named = [(str(i), text) for i, text in enumerate(examples.references[index], 1)]
+    else:
+        named = [("reference", reference), ("greedy", row["greedy"]), ("t = 0.7", row["sampled"])]
     texts = "".join(
         f"<dt>{name}</dt><dd>{escape(text) if text.strip() else '<i class=none>(empty)</i>'}</dd>"
-        for name, text in (("reference", reference), ("greedy", row["greedy"]), ("t = 0.7", row["sampled"]))
+        for name, text in named
     )
     return (
         f'<figure><img src="{png_uri(pixels)}" alt="{alt}" width="{pixels.shape[1]}" '
