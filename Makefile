@@ -97,6 +97,7 @@ full-clean: clean  ## remove the runs, the data caches and the environment as we
 	@if [ -e '$(ENV)/.ready' ]; then echo "rm -rf $(ENV)"; rm -rf '$(ENV)'; fi
 
 # ---- environment: remade when the list of dependencies or the tested versions change ------------------
+# --no-compile: Python compiles what it imports when it first does, which is a small part of all this.
 # constraints.txt needs Python 3.11 or newer; on 3.10 pip chooses from pyproject.toml's ranges.
 $(ENV)/.ready: pyproject.toml constraints.txt
 	@echo "environment: making $(ENV) (about 3 minutes; PyTorch is most of it)"
@@ -111,7 +112,7 @@ $(ENV)/.ready: pyproject.toml constraints.txt
 	  fi; \
 	fi; \
 	constraint=$$('$(ENV)/bin/python' -c 'import sys; print("--constraint constraints.txt" if sys.version_info >= (3, 11) else "")'); \
-	'$(ENV)/bin/python' -m pip install --disable-pip-version-check --progress-bar off --quiet $$constraint --editable '.[notebooks,book,test]'; \
+	'$(ENV)/bin/python' -m pip install --disable-pip-version-check --progress-bar off --no-compile --quiet $$constraint --editable '.[notebooks,book,test]'; \
 	'$(ENV)/bin/python' -c 'import matplotlib.font_manager'
 	@touch $@
 
