@@ -37,16 +37,21 @@ def test_test3(accuracy: float, label: str) -> None:
     ],
 )
 def test_captioning(overlap: float, match: float, sampled: float, by_code: str) -> None:
-    assert caption_verdict(overlap, match, sampled, greedy_unique=1.0).by_code == by_code
-    assert caption_verdict(overlap, match, sampled, greedy_unique=1.0).label == by_code
-    collapsed = caption_verdict(overlap, match, sampled, greedy_unique=COLLAPSE_SHARE - 1e-9)
+    assert caption_verdict(overlap, match, sampled, greedy_unique=1.0, images=400).by_code == by_code
+    assert caption_verdict(overlap, match, sampled, greedy_unique=1.0, images=400).label == by_code
+    collapsed = caption_verdict(overlap, match, sampled, greedy_unique=COLLAPSE_SHARE - 1e-9, images=400)
     assert (collapsed.label, collapsed.by_code) == ("FAIL", by_code)
-    assert caption_verdict(overlap, match, sampled, greedy_unique=COLLAPSE_SHARE).label == by_code
+    assert caption_verdict(overlap, match, sampled, greedy_unique=COLLAPSE_SHARE, images=400).label == by_code
+
+
+def test_one_caption_for_few_images_is_a_collapse_too() -> None:
+    assert caption_verdict(0.2, 0.2, 1.0, greedy_unique=1 / 8, images=8).label == "FAIL"
+    assert caption_verdict(0.2, 0.2, 1.0, greedy_unique=2 / 8, images=8).label == "PARTIAL"
 
 
 def test_published_runs_are_weak_by_their_own_code_and_fail_by_the_report() -> None:
     for sampled in (1869 / 2000, 1871 / 2000, 1890 / 2000):
-        verdict = caption_verdict(overlap=0.10, match=0.071, sampled_unique=sampled, greedy_unique=1 / 2000)
+        verdict = caption_verdict(overlap=0.10, match=0.071, sampled_unique=sampled, greedy_unique=1 / 2000, images=2000)
         assert (verdict.label, verdict.by_code) == ("FAIL", "WEAK")
 
 

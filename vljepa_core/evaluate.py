@@ -79,6 +79,7 @@ def _evaluate_captions(
         found["sampled_content_match"].value,
         found["sampled_unique"].value,
         found["greedy_unique"].value,
+        len(validation),
     )
     return Evaluation(found, verdict, rows, confusion=None)
 

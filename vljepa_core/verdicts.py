@@ -2,7 +2,7 @@
 
 Two verdicts are kept apart. ``by_code`` applies the published thresholds to the *sampled* captions, as the
 published code does. The report's own verdict reads collapse off the *greedy* captions: fewer than
-``COLLAPSE_SHARE`` distinct ones is FAIL whatever the samples look like. (By its own code the published Runs
+``COLLAPSE_SHARE`` distinct ones (or one alone) is FAIL whatever the samples look like. (By its own code the published Runs
 2-4 are WEAK, not FAIL.)
 """
 
@@ -29,18 +29,20 @@ def test0_verdict(accuracy: float) -> Verdict:
     return Verdict(label, label, f"{accuracy:.1%} of the greedy captions name shape and colour exactly")
 
 
-def caption_verdict(overlap: float, match: float, sampled_unique: float, greedy_unique: float) -> Verdict:
-    """Thresholds on the sampled captions, then the report's reading of the greedy ones; all in [0, 1]."""
+def caption_verdict(
+    overlap: float, match: float, sampled_unique: float, greedy_unique: float, images: int
+) -> Verdict:
+    """Thresholds on the sampled captions, then the report's reading of the greedy ones; shares in [0, 1]."""
     if overlap > 0.30 and match > 0.30:
         by_code = "PASS"
     elif overlap > 0.15 or match > 0.15:
         by_code = "PARTIAL"
     else:
         by_code = "WEAK" if sampled_unique > 0.30 else "FAIL"
-    if greedy_unique < COLLAPSE_SHARE:
-        reason = f"collapsed: {greedy_unique:.1%} of the greedy captions are distinct (below {COLLAPSE_SHARE:.0%})"
-        return Verdict("FAIL", by_code, reason)
-    reason = f"not collapsed ({greedy_unique:.1%} of the greedy captions are distinct)"
+    distinct = f"{round(greedy_unique * images)} distinct greedy captions for {images} images"
+    if greedy_unique < COLLAPSE_SHARE or round(greedy_unique * images) == 1:
+        return Verdict("FAIL", by_code, f"collapsed: {distinct}, {greedy_unique:.1%} (below {COLLAPSE_SHARE:.0%})")
+    reason = f"not collapsed: {distinct}, {greedy_unique:.1%}"
     reason += f"; sampled captions: overlap {overlap:.1%}, content match {match:.1%}"
     return Verdict(by_code, by_code, reason)
 
