@@ -1,0 +1,66 @@
+"""``python -m vljepa_core``: what it prints, and what it says when it can't."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from vljepa_core.__main__ import main, parse_changes
+from vljepa_core.estimate import human_time
+
+SET = ["--set", *(f"{key}={value}" for key, value in {**TINY, "epochs": 1, "warmup_epochs": 0}.items())]
+
+
+def test_describe_prints_the_published_counts(capsys) -> None:
+    assert main(["describe", "run2", "--scale", "paper", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"]["total"] == 16_930_048
+    assert found["plan_bytes"] == 8_192
+    assert found["recipe"]["epochs"] == 100
+    assert found["flops_per_step"] > 1e11
+    memory = found["memory_bytes"]
+    assert memory["total"] == sum(v for k, v in memory.items() if k != "total")
+    assert memory["weights_gradients_moments"] == 16 * 16_930_048
+    assert main(["describe", "run4", "--scale", "paper", "--set", "K=32"]) == 0
+    assert "16,384 bytes" in capsys.readouterr().out
+
+
+def test_run_leaves_a_record_and_then_loads_it(data_dir: Path, capsys) -> None:
+    arguments = ["run", "run2", "test3", "--scale", "smoke", "--data", "shapes", *SET]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("run2: ") and "test3: " in out and "to train: run2" in err
+    before = {p: p.stat().st_mtime_ns for p in data_dir.glob("runs/*/*/record.json")}
+    assert len(before) == 2
+    assert main(arguments) == 0
+    assert "to train" not in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in data_dir.glob("runs/*/*/record.json")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "run7"], "did you mean 'run"),
+        (["run", "run2", "--set", "plan_vector=3"], "did you mean 'plan_vectors'"),
+        (["run", "run2", "--set", "K"], "expected KEY=VALUE"),
+        (["run", "run2", "--data", "no/such/folder"], "neither a known name"),
+        (["run", "run2", "--scale", "smoke", "--data", "shapes", "--device", "cuda"], "CUDA"),
+        (["describe", "run2", "--scale", "poster"], "unknown scale"),
+    ],
+)
+def test_what_can_not_be_is_one_line_and_status_2(arguments, says, data_dir: Path, capsys) -> None:
+    import torch
+
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a CUDA GPU here")
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert says in err and "Traceback" not in err
+
+
+def test_small_helpers() -> None:
+    assert parse_changes(["K=32", "word_dropout=token", "lr=1e-3"]) == {"K": 32, "word_dropout": "token", "lr": 1e-3}
+    assert [human_time(s) for s in (42, 180, 7200)] == ["42 s", "3 min", "2.0 h"]
