@@ -73,6 +73,9 @@ report.recipe_table(run.recipe, paper)
 # COCO captions instead. The pictures are shown at the size at which the model sees them.
 
 # %%
+report.dataset_table(run.dataset)
+
+# %%
 figures.sample_grid(run.examples["val"], 8)
 
 # %% [markdown]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from vljepa_core import report
+from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.published import PUBLISHED, loss_references
 from vljepa_core.recipes import EXPERIMENTS, recipe
 
@@ -131,3 +133,13 @@ def test_tables_are_semantic_escaped_and_without_colours_of_their_own():
     for part in ("<caption>", '<th scope="col">', '<th scope="row">', 'tabindex="0"', "overflow-x:auto"):
         assert part in html
     assert not re.search(r"#000|#fff|\bblack\b|\bwhite\b(?!-)", html)
+
+
+def test_dataset_table_says_what_was_refused():
+    images = np.zeros((3, 4, 4, 3), dtype=np.uint8)
+    splits = {"train": np.arange(2), "val": np.arange(2, 3)}
+    summary = {"missing images": 2, "grey images": 0}
+    data = Dataset("toy", images, [["a"], ["b", "c"], ["d"]], [1, 2, 3], splits, "f" * 64, "drawn <here>", summary)
+    shown = report.dataset_table(data).html
+    assert "missing images" in shown and "grey images" not in shown
+    assert "1 further checks" in shown and "drawn &lt;here&gt;" in shown

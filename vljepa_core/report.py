@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
@@ -162,6 +163,18 @@ def verdict_table(records: Iterable[Any], recorded: Mapping[str, Sequence[Any]])
         ])  # fmt: skip
     head = ["experiment", "published", "recorded", "this build", "why, in this build"]
     return html_table("Verdicts: published, recorded and this build.", head, rows)
+
+
+def dataset_table(dataset: Dataset) -> Display:
+    """What a dataset is: counts, where it comes from, and what was handled or refused while it was read."""
+    rows = [[f"images, {split}", f"{len(index):,}"] for split, index in dataset.splits.items()]
+    rows.append(["captions", f"{sum(map(len, dataset.captions)):,}"])
+    rows += [[escape(what), f"{count:,}"] for what, count in dataset.summary.items() if count]
+    rows.append(["source and licence", escape(dataset.source)])
+    rows.append(["fingerprint (SHA-256)", f"<code>{dataset.fingerprint[:16]}…</code>"])
+    quiet = sum(count == 0 for count in dataset.summary.values())
+    note = f" {quiet} further checks (missing, broken or odd images and captions) found nothing." if quiet else ""
+    return html_table(f"The data of this build: {dataset.name}.{note}", ["", dataset.name], rows)
 
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
