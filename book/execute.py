@@ -35,9 +35,7 @@ def check_parameters(notebook: Path, parameters: dict[str, object]) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(
-                f"{notebook.name}: unknown parameter {name!r}; {hint}It has: {', '.join(known) or 'none'}"
-            )
+            raise ValueError(f"{notebook.name}: unknown parameter {name!r}; {hint}It has: {', '.join(known) or 'none'}")
 
 
 def execute(source: Path, target: Path, parameters: dict[str, object], failed: Path) -> float:

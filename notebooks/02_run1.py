@@ -25,7 +25,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, published, report
+from vljepa_core import figures, report
 
 run = vljepa_core.prepare("run1", scale=scale, data=data, seed=seed)  # the recipe and its data
 record = vljepa_core.run("run1", scale=scale, data=data, seed=seed)  # loaded if it is there, else trained

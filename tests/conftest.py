@@ -44,5 +44,7 @@ def coco_captions() -> Path:
     """The real COCO 2017 validation captions."""
     path = SHARED / "coco_captions_val2017.json"
     if not path.exists():
-        pytest.skip(f"{path.name} is not here: the real COCO captions lie in ../shared/data on the developers' machines")
+        pytest.skip(
+            f"{path.name} is not here: the real COCO captions lie in ../shared/data on the developers' machines"
+        )
     return path

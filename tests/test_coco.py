@@ -68,9 +68,7 @@ def split_ids(d: Dataset) -> dict[str, list]:
 
 def squashed(image: Image.Image, size: int = 16) -> np.ndarray:
     """The published preprocessing, said again."""
-    return np.asarray(
-        image.convert("RGB").resize((128, 128), Image.BICUBIC).resize((size, size), Image.BILINEAR)
-    )
+    return np.asarray(image.convert("RGB").resize((128, 128), Image.BICUBIC).resize((size, size), Image.BILINEAR))
 
 
 # ---------------------------------------------------------------- real photographs
@@ -578,9 +576,7 @@ def test_fingerprint_is_of_what_is_learned_from(tmp_path: Path) -> None:
     different = {d.fingerprint}
     different.add(load(folder, preprocess="crop").fingerprint)
     different.add(load(folder, image_size=17).fingerprint)
-    captions_file(
-        folder / "captions_val.json", {i: f"{i}.png" for i in range(8, 12)}, {i: ["new"] for i in range(12)}
-    )
+    captions_file(folder / "captions_val.json", {i: f"{i}.png" for i in range(8, 12)}, {i: ["new"] for i in range(12)})
     different.add(load(folder).fingerprint)
     captions_file(folder / "captions_val.json", {i: f"{i}.png" for i in range(8, 11)})
     different.add(load(folder).fingerprint)
@@ -599,9 +595,7 @@ def test_new_captions_do_not_decode_again(tmp_path: Path, monkeypatch) -> None:
     folder = make_folder(tmp_path / "f")
     load(folder)
     monkeypatch.setattr(imaging, "decode", lambda *_: pytest.fail("decoded again"))
-    captions_file(
-        folder / "captions_val.json", {i: f"{i}.png" for i in range(8, 12)}, {i: ["new"] for i in range(12)}
-    )
+    captions_file(folder / "captions_val.json", {i: f"{i}.png" for i in range(8, 12)}, {i: ["new"] for i in range(12)})
     assert load(folder).captions[-1] == ["new"]
 
 

@@ -51,9 +51,7 @@ def make_record(experiment: str = "run2", seed: int = 0, **changes) -> dict:
 def make_dataset() -> Dataset:
     images = np.arange(6 * 8 * 8 * 3, dtype=np.uint8).reshape(6, 8, 8, 3)
     captions = [['a dog <runs> & "barks"', "a dog"] for _ in range(5)] + [["a man and a dog " + "x" * 120]]
-    return Dataset(
-        "toy", images, captions, list(range(6)), {"train": np.arange(4), "val": np.arange(4, 6)}, "f", "s"
-    )
+    return Dataset("toy", images, captions, list(range(6)), {"train": np.arange(4), "val": np.arange(4, 6)}, "f", "s")
 
 
 def make_examples() -> Examples:
@@ -97,9 +95,7 @@ def test_every_figure_takes_the_pages_colours_and_speaks(name):
     assert root[0].tag.endswith("title") and root[0].text
     assert "currentColor" in svg and style.INK not in svg
     colours = {c.lower() for c in re.findall(r"#[0-9a-fA-F]{3,6}\b(?=[;\"])", svg)}
-    assert not colours & {"#000", "#fff", "#000000", "#ffffff"} and not re.search(
-        r"[:\"](black|white)\b", svg
-    )
+    assert not colours & {"#000", "#fff", "#000000", "#ffffff"} and not re.search(r"[:\"](black|white)\b", svg)
     assert 'width="' not in re.match(r"<svg[^>]*>", svg).group(0) and root.get("viewBox")
     assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", svg)  # nothing is loaded from elsewhere
 
@@ -185,9 +181,7 @@ def test_confusion_is_sorted_by_support_and_leaves_unused_classes_out():
     assert "2 classes: 7 of 10 images on the diagonal (70.0%)" in shown.alt
     assert "person is predicted most often, for 8 images" in shown.alt
     each = figures.class_accuracy(make_record("test3")).alt
-    assert "70.0% by always answering person" in each and each.index("person 86% of 7") < each.index(
-        "dog 33% of 3"
-    )
+    assert "70.0% by always answering person" in each and each.index("person 86% of 7") < each.index("dog 33% of 3")
     with pytest.raises(ValueError, match="no confusion"):
         figures.confusion_matrix(make_record(confusion=None))
 
@@ -203,10 +197,7 @@ def test_bars_say_what_is_missing_and_how_many_seeds():
     alt = figures.metric_bars(
         "greedy_unique", [make_record(), make_record("run1")], [make_record(seed=1), make_record(seed=2)]
     ).alt
-    assert (
-        "Run 2: published 0.05%, recorded 2.0% (mean of 2 seeds), this build 2.0% (95% interval 1.0% to 4.0%)"
-        in alt
-    )
+    assert "Run 2: published 0.05%, recorded 2.0% (mean of 2 seeds), this build 2.0% (95% interval 1.0% to 4.0%)" in alt
     assert "Run 1: published not reported, recorded not measured, this build 2.0%" in alt
 
 

@@ -106,7 +106,9 @@ def test_sincos_positions_have_the_published_norm_and_a_slow_twin() -> None:
             assert table[position, 4 + i].item() == pytest.approx(math.cos(angle), abs=1e-6)
     assert sincos_1d(torch.arange(128), 256).norm(dim=1).allclose(torch.tensor(math.sqrt(128)))  # 11.3
     grid = sincos_2d(3, 8)  # row-major: patch 5 is row 1, column 2
-    torch.testing.assert_close(grid[5], torch.cat([sincos_1d(torch.tensor([2]), 4), sincos_1d(torch.tensor([1]), 4)], 1)[0])
+    torch.testing.assert_close(
+        grid[5], torch.cat([sincos_1d(torch.tensor([2]), 4), sincos_1d(torch.tensor([1]), 4)], 1)[0]
+    )
 
 
 # --- decoder -------------------------------------------------------------------------------------

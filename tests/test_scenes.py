@@ -214,9 +214,7 @@ def test_a_smaller_set_is_a_prefix_and_workers_do_not_matter(tmp_path: Path) -> 
     assert many.fingerprint == one.fingerprint
     few = make_scenes(10, 5, 32, cache_dir=None, progress=False)
     assert np.array_equal(few.images[:10], many.images[:10]) and few.captions[:10] == many.captions[:10]
-    assert (
-        np.array_equal(few.images[10:], many.images[230:235]) and few.captions[10:] == many.captions[230:235]
-    )
+    assert np.array_equal(few.images[10:], many.images[230:235]) and few.captions[10:] == many.captions[230:235]
     assert list(many.splits["val"]) == list(range(230, 250)) and len(set(many.image_ids)) == 250
     assert isinstance(many.images, np.memmap) and not many.images.flags.writeable
     assert "CC BY-SA 4.0" in many.source and "All emojis designed by OpenMoji" in many.source
@@ -280,9 +278,7 @@ def test_two_builders_at_once_agree(tmp_path: Path) -> None:
 )
 def test_arguments_out_of_range_are_refused(change: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        make_scenes(
-            **{"n_train": 2, "n_val": 1, "image_size": 32, "cache_dir": None, "progress": False, **change}
-        )
+        make_scenes(**{"n_train": 2, "n_val": 1, "image_size": 32, "cache_dir": None, "progress": False, **change})
 
 
 def test_missing_glyphs_name_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

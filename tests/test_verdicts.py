@@ -5,12 +5,29 @@ from __future__ import annotations
 import pytest
 
 from vljepa_core.decision_tree import TREE, decision_path
-from vljepa_core.verdicts import COLLAPSE_SHARE, caption_verdict, test0_verdict as shapes_verdict, test3_verdict as probe_verdict
+from vljepa_core.verdicts import (
+    COLLAPSE_SHARE,
+    caption_verdict,
+)
+from vljepa_core.verdicts import (
+    test0_verdict as shapes_verdict,
+)
+from vljepa_core.verdicts import (
+    test3_verdict as probe_verdict,
+)
 
 
 @pytest.mark.parametrize(
     ("accuracy", "label"),
-    [(0.801, "PASS"), (0.80, "PARTIAL"), (0.401, "PARTIAL"), (0.40, "WEAK"), (0.151, "WEAK"), (0.15, "FAIL"), (0, "FAIL")],
+    [
+        (0.801, "PASS"),
+        (0.80, "PARTIAL"),
+        (0.401, "PARTIAL"),
+        (0.40, "WEAK"),
+        (0.151, "WEAK"),
+        (0.15, "FAIL"),
+        (0, "FAIL"),
+    ],
 )
 def test_test0(accuracy: float, label: str) -> None:
     assert shapes_verdict(accuracy).label == label
@@ -51,7 +68,9 @@ def test_one_caption_for_few_images_is_a_collapse_too() -> None:
 
 def test_published_runs_are_weak_by_their_own_code_and_fail_by_the_report() -> None:
     for sampled in (1869 / 2000, 1871 / 2000, 1890 / 2000):
-        verdict = caption_verdict(overlap=0.10, match=0.071, sampled_unique=sampled, greedy_unique=1 / 2000, images=2000)
+        verdict = caption_verdict(
+            overlap=0.10, match=0.071, sampled_unique=sampled, greedy_unique=1 / 2000, images=2000
+        )
         assert (verdict.label, verdict.by_code) == ("FAIL", "WEAK")
 
 

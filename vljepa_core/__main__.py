@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")
     run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
+    run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
     run.set_defaults(function=run_command)
 
     describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
@@ -70,6 +71,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds, human_time
+    from vljepa_core.records import recorded_path
 
     changes = parse_changes(options.set)
     asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
@@ -95,6 +97,10 @@ def run_command(options: argparse.Namespace) -> int:
             progress=True,
             **changes,
         )
+        if options.keep:
+            path = recorded_path(record)
+            record.save(path)
+            print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
     return 0

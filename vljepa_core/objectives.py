@@ -27,7 +27,7 @@ class Resident:
     """One split's images and ids, on the device as they are stored: uint8 pixels, int32 ids."""
 
     def __init__(self, examples: Examples, device: torch.device) -> None:
-        self.images = torch.from_numpy(np.array(examples.images)).to(device)
+        self.images = torch.from_numpy(np.ascontiguousarray(examples.images)).to(device)
         self.ids = torch.from_numpy(examples.ids.astype(np.int32)).to(device)
         self.lengths = (examples.ids != tokenizer.PAD).sum(axis=1)
         self.labels = None if examples.labels is None else torch.from_numpy(examples.labels).to(device)
@@ -140,10 +140,8 @@ def caption_nats(model: VLJEPA, split: Resident) -> tuple[np.ndarray, np.ndarray
     nats, plans = [], []
     for images, ids, _ in split.batches():
         plan, logits = model(images, ids[:, :-1])
-        each = F.cross_entropy(
-            logits.float().transpose(1, 2), ids[:, 1:], ignore_index=tokenizer.PAD, reduction="none"
-        )
-        nats.append(each.sum(dim=1).double().cpu().numpy())
+        each = F.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], ignore_index=tokenizer.PAD, reduction="none")
+        nats.append(each.sum(dim=1).cpu().double().numpy())
         plans.append(plan)
     model.train(training)
     return np.concatenate(nats), split.lengths - 1, torch.cat(plans)

@@ -216,8 +216,7 @@ DIFFERENCES: tuple[str, ...] = (
     "“ImageNet normalization”: only Test 3 normalises; the captioning runs feed pixels in [0, 1] (shorter "
     "side 64, centre crop).",
     "“Model configuration (all runs)”: does not hold for Test 0, which is smaller.",
-    "“Final CE” is the mean training-mode loss of the last epoch, label smoothing included; no validation "
-    "loss exists.",
+    "“Final CE” is the mean training-mode loss of the last epoch, label smoothing included; no validation loss exists.",
     "By the code's own thresholds Runs 2 to 4 are WEAK (93% unique when sampled), not FAIL; FAIL is read off "
     "the greedy captions.",
     "“VL-JEPA”: no joint-embedding prediction is trained; the target encoder is never used.",

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from vljepa_core.checkpoints import write_atomically
 from vljepa_core.provenance import REPOSITORY
 
 FORMAT = 1
+RECORDED = REPOSITORY / "data" / "recorded"
 
 
 class RecordError(ValueError):
@@ -25,9 +28,10 @@ class Record:
     Attributes:
         recipe: flat dictionary of everything the run was asked to do.
         source_hash: of the core's code that computed these numbers (see ``provenance.source_hash``).
-        dataset: name, fingerprint, n_train, n_val, source, summary, license.
+        dataset: name, fingerprint, n_train, n_val, source, summary.
         parameters: trainable parameters per room, and their total.
-        history: one row per epoch: step, learning rate, losses, plan geometry, gradient norm at the encoder.
+        history: one row per epoch, from 0 (random weights, validation only): step, learning rate, losses, plan
+            geometry, gradient norm at the encoder.
         metrics: name -> value, low, high (95%, None where not defined), n.
         verdict: label (the report's reading), by_code (the published thresholds), reason.
         captions: image_id, greedy, sampled for every validation image; empty for classification.
@@ -57,6 +61,10 @@ class Record:
         """Value of a metric."""
         return self.metrics[metric]["value"]
 
+    def curves(self) -> pd.DataFrame:
+        """The history as a table, one row per epoch, for exploring."""
+        return pd.DataFrame(self.history).set_index("epoch")
+
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
         write_atomically(path, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode())
@@ -79,11 +87,12 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"{path}: not a record ({error}); delete it and run again") from error
 
 
-def recorded(experiment: str, folder: Path | None = None) -> list[Record]:
-    """The committed records of an experiment, by data, scale and seed; empty if there are none.
+def recorded_path(record: Record, folder: Path = RECORDED) -> Path:
+    """Where a record is committed: ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``."""
+    return folder / record.data / f"{record.experiment}-{record.scale}-seed{record.seed}.json"
 
-    They lie in ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``.
-    """
-    folder = folder or REPOSITORY / "data" / "recorded"
+
+def recorded(experiment: str, folder: Path = RECORDED) -> list[Record]:
+    """The committed records of an experiment, by data, scale and seed; empty if there are none."""
     found = [read_record(path) for path in sorted(folder.glob(f"*/{experiment}-*.json"))]
     return sorted(found, key=lambda r: (r.data, r.scale, r.seed))

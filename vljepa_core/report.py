@@ -75,9 +75,7 @@ def results_table(
     head += [f"this build<small>{escape(setting(record))}</small>", "trivial baseline"]
 
     by_code = (
-        f"<small>by the study's own code: {published.verdict_by_code}</small>"
-        if published.verdict_by_code
-        else ""
+        f"<small>by the study's own code: {published.verdict_by_code}</small>" if published.verdict_by_code else ""
     )
     rows = [[
         "verdict",
@@ -181,8 +179,7 @@ def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]])
     """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading."""
     columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
     )
     # Focusable, so that the keyboard can scroll it too.
     name = escape(caption)
@@ -262,11 +259,7 @@ def _reported(published: PublishedRun, name: str) -> str:
     found = published.metrics.get(name)
     if found is None:
         return NOT_REPORTED
-    text = (
-        escape(found.text)
-        if found.text
-        else (NOT_REPORTED if found.value is None else number(name, found.value))
-    )
+    text = escape(found.text) if found.text else (NOT_REPORTED if found.value is None else number(name, found.value))
     if found.text and found.value is not None and "%" not in found.text:
         return f"{number(name, found.value)} ({text})"
     return text

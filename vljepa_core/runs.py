@@ -110,12 +110,11 @@ def run(
     prepared.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(prepared.folder / "lock")
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout:
         print(f"{prepared.folder}: another process is making this run; waiting for it", file=sys.stderr)
-        lock.acquire()
-    with lock:
-        lock.release()  # `with` holds it once more; one hold is enough
+        held = lock.acquire()
+    with held:
         if fresh:
             _forget(prepared.folder)
         elif (record := finished_record(prepared)) is not None:
@@ -137,9 +136,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
     clock = time.monotonic()
     with autocast(device):
-        judged = evaluate(
-            trained.model, run.recipe, run.examples["val"], tuple(run.dataset.categories), run.seed
-        )
+        judged = evaluate(trained.model, run.recipe, run.examples["val"], tuple(run.dataset.categories), run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)

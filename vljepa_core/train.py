@@ -32,7 +32,7 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass
 class Trained:
-    """A trained model with its history (one row per epoch, no wall-clock times in it), and what it cost."""
+    """A trained model with its history (one row per epoch from 0, no wall-clock times in it), and what it cost."""
 
     model: VLJEPA
     history: list[dict[str, float]]
@@ -119,6 +119,8 @@ class Trainer:
     def step(self) -> None:
         """One optimiser step; after the last batch of an epoch, validation and a row of history."""
         p = self.progress
+        if p.step == 0:
+            self._add_to_history({})  # epoch 0: what random weights give
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
@@ -150,12 +152,16 @@ class Trainer:
                 f"{self.recipe.experiment}: the training loss is {means['train_loss']} in epoch {p.epoch + 1}; "
                 f"try a smaller learning_rate than {self.recipe.learning_rate}"
             )
-        with autocast(self.device):
-            validation = self.objective.validate(self.model)
-        row = {"epoch": p.epoch + 1, "step": p.step, "learning_rate": learning_rate_at(self.recipe, p.epoch)}
-        p.history.append({**row, **means, **validation})
+        means["learning_rate"] = learning_rate_at(self.recipe, p.epoch)
         self.sums = {}
         p.epoch, p.position = p.epoch + 1, 0
+        self._add_to_history(means)
+
+    def _add_to_history(self, row: dict[str, float]) -> None:
+        p = self.progress
+        with autocast(self.device):
+            validation = self.objective.validate(self.model)
+        p.history.append({"epoch": p.epoch, "step": p.step, **row, **validation})
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything a resumed run needs, as tensors and JSON."""

@@ -2,8 +2,8 @@
 
 Two verdicts are kept apart. ``by_code`` applies the published thresholds to the *sampled* captions, as the
 published code does. The report's own verdict reads collapse off the *greedy* captions: fewer than
-``COLLAPSE_SHARE`` distinct ones (or one alone) is FAIL whatever the samples look like. (By its own code the published Runs
-2-4 are WEAK, not FAIL.)
+``COLLAPSE_SHARE`` distinct ones (or one alone) is FAIL whatever the samples look like. (By its own code the
+published Runs 2-4 are WEAK, not FAIL.)
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ def test0_verdict(accuracy: float) -> Verdict:
     return Verdict(label, label, f"{accuracy:.1%} of the greedy captions name shape and colour exactly")
 
 
-def caption_verdict(
-    overlap: float, match: float, sampled_unique: float, greedy_unique: float, images: int
-) -> Verdict:
+def caption_verdict(overlap: float, match: float, sampled_unique: float, greedy_unique: float, images: int) -> Verdict:
     """Thresholds on the sampled captions, then the report's reading of the greedy ones; shares in [0, 1]."""
     if overlap > 0.30 and match > 0.30:
         by_code = "PASS"

@@ -224,9 +224,7 @@ def _merge(records: list[_Record], listing: Listing) -> None:
         if len(paths_of_id[r.image_id]) > 1:
             counts["images with an ambiguous id"] += 1
             others = sorted(os.path.basename(p) for p in paths_of_id[r.image_id] if p != r.path)
-            listing.unusable.append(
-                (r.file_name, f"id {r.image_id!r} in {r.place} also names {', '.join(others[:3])}")
-            )
+            listing.unusable.append((r.file_name, f"id {r.image_id!r} in {r.place} also names {', '.join(others[:3])}"))
         elif r.split == "train" and r.path in in_val:
             counts["train images that are also in val, dropped"] += 1
         elif r.path in first:

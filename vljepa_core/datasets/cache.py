@@ -104,9 +104,7 @@ def open_cache(stem: Path, key: dict[str, Any]) -> Cache:
     except (OSError, ValueError, EOFError) as error:
         raise CacheProblem(f"{pixel_file.name} can't be read ({error})") from None
     if pixels.dtype != np.uint8 or list(pixels.shape) != body["shape"] or not pixels.flags.c_contiguous:
-        raise CacheProblem(
-            f"{pixel_file.name} holds {pixels.dtype} {pixels.shape}, not uint8 {body['shape']}"
-        )
+        raise CacheProblem(f"{pixel_file.name} holds {pixels.dtype} {pixels.shape}, not uint8 {body['shape']}")
     untouched = status.st_mtime_ns == body["mtime_ns"]
     if not (untouched and status.st_size > FULL_CHECK_BYTES) and _sha256(pixels) != body["pixels_sha256"]:
         raise CacheProblem(f"the pixels in {pixel_file.name} don't have the SHA-256 in {sidecar_file.name}")
@@ -156,9 +154,7 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
             def write(row: np.ndarray) -> None:
                 nonlocal rows
                 if row.dtype != np.uint8 or row.shape != row_shape:
-                    raise ValueError(
-                        f"expected a uint8 row of shape {row_shape}, got {row.dtype} {row.shape}"
-                    )
+                    raise ValueError(f"expected a uint8 row of shape {row_shape}, got {row.dtype} {row.shape}")
                 data = row.tobytes()
                 digest.update(data)
                 out.write(data)

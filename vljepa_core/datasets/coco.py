@@ -165,9 +165,7 @@ def _decode_all(
     # Threads: Pillow releases the interpreter lock while decoding and resizing. On two cores they were as
     # fast as processes for photographs of COCO's size (about 550 a second), and nothing outlives a kill.
     pool = ThreadPoolExecutor(workers or _cpus())
-    bar = tqdm(
-        total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress
-    )
+    bar = tqdm(total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress)
     with warnings.catch_warnings(), bar, pool:
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
         for start in range(0, len(entries), BLOCK):
@@ -239,9 +237,7 @@ def _assemble(
     )
 
 
-def _splits(
-    folder: Path, entries: list[Entry], val_fraction: float, split_seed: int
-) -> dict[str, np.ndarray]:
+def _splits(folder: Path, entries: list[Entry], val_fraction: float, split_seed: int) -> dict[str, np.ndarray]:
     if any(entry.split for entry in entries):
         val = np.array([entry.split == "val" for entry in entries])
     else:
@@ -273,9 +269,7 @@ def _describe_source(folder: Path, listing: Listing, licences: Counter) -> str:
 def _print_summary(dataset: Dataset, listing: Listing, cache: Cache) -> None:
     """To stderr, once, when the cache was built: what was used, handled and dropped."""
     parts = ", ".join(f"{len(rows):,} {split}" for split, rows in dataset.splits.items())
-    lines = [
-        f"{dataset.name}: {len(dataset.images):,} images ({parts}), captions from {', '.join(listing.files)}"
-    ]
+    lines = [f"{dataset.name}: {len(dataset.images):,} images ({parts}), captions from {', '.join(listing.files)}"]
     lines += [f"  {n:,} {line}" for line, n in dataset.summary.items() if n]
     if listing.files_not_read:
         lines.append(f"  not read, being neither train nor val: {', '.join(listing.files_not_read)}")

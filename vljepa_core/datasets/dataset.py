@@ -51,9 +51,7 @@ class Dataset:
                 f"{self.name}: images must be uint8 (N, S, S, 3), got {self.images.dtype} {self.images.shape}"
             )
         if len(self.captions) != n or len(self.image_ids) != n:
-            raise DataError(
-                f"{self.name}: {n} images, {len(self.captions)} caption lists, {len(self.image_ids)} ids"
-            )
+            raise DataError(f"{self.name}: {n} images, {len(self.captions)} caption lists, {len(self.image_ids)} ids")
         for split in ("train", "val"):
             if len(self.splits.get(split, ())) == 0:
                 raise DataError(f"{self.name}: the {split} split is empty")

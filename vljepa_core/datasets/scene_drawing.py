@@ -125,9 +125,7 @@ class _Stage:
             flip = self.random.random() < 0.5
         if flip and thing.kind not in ("stop sign", "clock"):
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        extent *= (
-            SIZE[thing.size] if thing.count < 3 or thing.size != "small" else 0.75
-        )  # of many, small is not tiny
+        extent *= SIZE[thing.size] if thing.count < 3 or thing.size != "small" else 0.75  # of many, small is not tiny
         scale = min(extent * self.side / max(image.size), 0.95 * self.side / max(image.size))
         w, h = max(3, round(image.width * scale)), max(3, round(image.height * scale * squash))
         image = image.resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -140,9 +138,7 @@ class _Stage:
         if shadow and self.floating and anchor == "base":
             image = image.crop((0, 0, w, round(h * 0.93)))
             ripple = self.page.draw
-            ripple.ellipse(
-                (left - 0.02 * w, top + h * 0.86, left + 1.02 * w, top + h * 1.0), fill=(176, 216, 238)
-            )
+            ripple.ellipse((left - 0.02 * w, top + h * 0.86, left + 1.02 * w, top + h * 1.0), fill=(176, 216, 238))
         self.page.image.paste(image, (left, top), image)
         return left / self.side, top / self.side, (left + w) / self.side, (top + h) / self.side
 
@@ -172,9 +168,7 @@ class _Stage:
 
     def _alone(self, thing: Thing) -> None:
         n = thing.count
-        whole = ALONE.get(
-            thing.kind, 0.72 if thing.kind in words.PERSONS else 0.62 if thing.kind == "people" else 0.6
-        )
+        whole = ALONE.get(thing.kind, 0.72 if thing.kind in words.PERSONS else 0.62 if thing.kind == "people" else 0.6)
         extent = whole * {1: 1.0, 2: 0.68, 3: 0.52, 5: 0.42}[n] * self.rand(0.93, 1.07)
         if thing.kind == "people":
             extent = {2: 0.64, 3: 0.6, 5: 0.5}[n] * self.rand(0.95, 1.05)
@@ -241,9 +235,7 @@ class _Stage:
         elif kind in ("racket", "balloon", "glass of wine"):
             self.paste(prop, x, y + 0.03, extent, shadow=False, flip=flip)
         elif kind in ("surfboard", "skateboard", "teddy bear"):
-            self.paste(
-                prop, x + 0.03 * out, y + (0.26 if kind == "surfboard" else 0.08), extent, shadow=False
-            )
+            self.paste(prop, x + 0.03 * out, y + (0.26 if kind == "surfboard" else 0.08), extent, shadow=False)
         else:
             self.paste(prop, x + 0.02 * out, y - 0.01, extent, anchor="middle", shadow=False, flip=False)
 
@@ -268,9 +260,7 @@ class _Stage:
         x, base = 0.5 + self.rand(-0.06, 0.06), self.rand(0.88, 0.92)
         box = self.paste(seat, x, base, self.extent(seat) * 1.05)
         human = sitter.kind in words.PERSONS
-        foot = box[1] + (SEAT_AT[seat.kind] if human else 0.72 if seat.kind != "bed" else 0.5) * (
-            box[3] - box[1]
-        )
+        foot = box[1] + (SEAT_AT[seat.kind] if human else 0.72 if seat.kind != "bed" else 0.5) * (box[3] - box[1])
         span = 0.0 if seat.kind == "chair" else 0.14 * (box[2] - box[0])
         self.paste(
             sitter,
@@ -281,9 +271,7 @@ class _Stage:
         )
 
     def _on(self, item: Thing, support: Thing) -> None:
-        box = self.paste(
-            support, 0.5 + self.rand(-0.05, 0.05), self.rand(0.9, 0.95), self.extent(support) * 1.05
-        )
+        box = self.paste(support, 0.5 + self.rand(-0.05, 0.05), self.rand(0.9, 0.95), self.extent(support) * 1.05)
         span = 0.2 * (box[2] - box[0])
         foot = box[1] + 0.14 * (box[3] - box[1])
         squash = 0.42 if item.kind in LYING else 1.0
@@ -307,12 +295,7 @@ class _Stage:
             self.paste(landmark, 0.5 + side * 0.08, self.rand(0.76, 0.8), self.extent(landmark) * 1.15)
             centre, base, scale = 0.5 - side * 0.08, 0.96, 0.84
         else:  # behind: drawn first, and at the landmark's edges, so that a tall one does not hide them
-            edge = (
-                0.42
-                * self.extent(landmark)
-                * SIZE[landmark.size]
-                * (0.6 if landmark.kind == "stop sign" else 1.0)
-            )
+            edge = 0.42 * self.extent(landmark) * SIZE[landmark.size] * (0.6 if landmark.kind == "stop sign" else 1.0)
             centre, base, scale = 0.5, 0.8, 0.84
             spots = [side * edge] if alone else [-edge, edge]
         if self.random.random() < 0.5:

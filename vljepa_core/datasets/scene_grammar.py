@@ -72,16 +72,10 @@ LEVELS = (
     Level(
         {"plain": 1.0}, tail=0.0, places=False, attributes=False, wording=False
     ),  # one thing, 6 colours, one template
-    Level(
-        {"alone": 1.0}, tail=1.0, places=True, attributes=False, wording=True
-    ),  # any kind, in a place, paraphrased
+    Level({"alone": 1.0}, tail=1.0, places=True, attributes=False, wording=True),  # any kind, in a place, paraphrased
     Level({"alone": 1.0}, tail=1.0, places=True, attributes=True, wording=True),  # + counts, sizes, poses
-    Level(
-        words.FRAMES, tail=1.0, places=True, attributes=True, wording=True
-    ),  # COCO-like: + relations, 1-3 things
-    Level(
-        _RELATIONAL, tail=0.3, places=True, attributes=True, wording=True
-    ),  # always 2-3 things, a nearly flat tail
+    Level(words.FRAMES, tail=1.0, places=True, attributes=True, wording=True),  # COCO-like: + relations, 1-3 things
+    Level(_RELATIONAL, tail=0.3, places=True, attributes=True, wording=True),  # always 2-3 things, a nearly flat tail
 )
 
 
@@ -149,9 +143,7 @@ def outcomes(program: Callable[[Choose], T]) -> Iterator[tuple[T, float]]:
 def check_level(level: int) -> int:
     """The level itself. Raises ValueError unless it is one of 0..4."""
     if isinstance(level, bool) or level not in range(len(LEVELS)):
-        raise ValueError(
-            f"difficulty is {level!r}; it must be one of 0..{len(LEVELS) - 1} ({COCO_LIKE} is COCO-like)"
-        )
+        raise ValueError(f"difficulty is {level!r}; it must be one of 0..{len(LEVELS) - 1} ({COCO_LIKE} is COCO-like)")
     return int(level)
 
 
@@ -216,11 +208,7 @@ def draw_scene(choose: Choose, level: int = COCO_LIKE) -> Scene:
             first = pick(words.PERSONS)
             second = pick(words.PARTNERS[first])
             # Nothing is said of their shirts or of sizes: the longest caption must stay below 127 bytes.
-            partner = (
-                thing(second, pose="standing", sized=False)
-                if second == "dog"
-                else Thing(second, pose="standing")
-            )
+            partner = thing(second, pose="standing", sized=False) if second == "dog" else Thing(second, pose="standing")
             things = (Thing(first, pose="standing"), partner, thing(landmark, sized=False))
         places = words.LANDMARK_PLACES[landmark]
     place = choose(places) if dial.places else "plain"

@@ -83,9 +83,7 @@ def _street(page: Page) -> None:
     x = page.rand(-0.15, 0.0)
     while x < 1:
         width, height = page.rand(0.14, 0.26), page.rand(0.16, 0.36)
-        wall = page.tint(
-            [(196, 150, 124), (176, 180, 190), (214, 196, 160), (158, 168, 180)][int(page.rand(0, 3.999))]
-        )
+        wall = page.tint([(196, 150, 124), (176, 180, 190), (214, 196, 160), (158, 168, 180)][int(page.rand(0, 3.999))])
         page.box(x, horizon - height, x + width, horizon, wall)
         glass = tuple(int(c * 0.68) for c in wall)
         for row in range(int(height / 0.09)):
@@ -131,9 +129,7 @@ def _park(page: Page) -> None:
     horizon = page.rand(0.46, 0.52)
     _sky(page, horizon)
     _grass(page, horizon, (142, 196, 92))
-    page.shape(
-        [(0.42, horizon + 0.1), (0.52, horizon + 0.1), (0.95, 1), (0.25, 1)], page.tint((222, 204, 168), 6)
-    )
+    page.shape([(0.42, horizon + 0.1), (0.52, horizon + 0.1), (0.95, 1), (0.25, 1)], page.tint((222, 204, 168), 6))
     for x in (page.rand(0.02, 0.16), page.rand(0.3, 0.5), page.rand(0.62, 0.74), page.rand(0.86, 0.98)):
         page.stamp("tree", x, horizon + page.rand(0.06, 0.14), page.rand(0.34, 0.46))
 

@@ -83,9 +83,7 @@ def font_path() -> str:
 
 @lru_cache(maxsize=4)
 def _font(em: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(
-        font_path(), em, layout_engine=ImageFont.Layout.BASIC
-    )  # no dependence on libraqm
+    return ImageFont.truetype(font_path(), em, layout_engine=ImageFont.Layout.BASIC)  # no dependence on libraqm
 
 
 def _glyph(name: str, em: int) -> Image.Image:
@@ -112,9 +110,7 @@ def _share(pixels: np.ndarray, source: RGB) -> tuple[np.ndarray, np.ndarray]:
     and black."""
     red, green, blue = (pixels[..., channel] for channel in range(3))
     r, g, b = (np.float32(channel) for channel in source)
-    share = (red * r + green * g + blue * b) / (
-        r * r + g * g + b * b
-    )  # written out: a BLAS may round differently
+    share = (red * r + green * g + blue * b) / (r * r + g * g + b * b)  # written out: a BLAS may round differently
     return share, np.abs(red - share * r) + np.abs(green - share * g) + np.abs(blue - share * b)
 
 
@@ -122,9 +118,7 @@ def repaint(image: Image.Image, changes: dict[RGB, RGB]) -> Image.Image:
     """Replace flat colours, keeping their blend into the black outlines."""
     pixels = np.asarray(image).copy()
     original = pixels[..., :3].astype(np.float32)
-    best = np.full(
-        original.shape[:2], 40.0, dtype=np.float32
-    )  # a shade of another colour is its blend with black:
+    best = np.full(original.shape[:2], 40.0, dtype=np.float32)  # a shade of another colour is its blend with black:
     for source, target in changes.items():  # so the nearest full colour wins
         share, distance = _share(original, source)
         score = distance + 16 * np.abs(1 - share)
@@ -319,9 +313,7 @@ _DRAWN = {
 
 # --- people ---
 
-_LEGS: dict[
-    str, list[list[tuple[float, float]]]
-] = {  # in units of em / 100; the torso is 22..78 wide and ends at 118
+_LEGS: dict[str, list[list[tuple[float, float]]]] = {  # in units of em / 100; the torso is 22..78 wide and ends at 118
     "standing": [[(38, 116), (37, 164)], [(62, 116), (63, 164)]],
     "walking": [[(40, 116), (20, 162)], [(60, 116), (84, 162)]],
     "running": [[(40, 116), (12, 134), (-12, 120)], [(60, 116), (92, 126), (92, 164)]],

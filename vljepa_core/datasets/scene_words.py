@@ -147,13 +147,9 @@ KINDS: dict[str, Kind] = {
     "girl": _person({"girl": 0.5, "young girl": 0.3, "little girl": 0.2}),
     "old man": _person({"old man": 0.6, "older man": 0.4}),
     "old woman": _person({"old woman": 0.6, "older woman": 0.4}),
-    "people": Kind(
-        {}, _OUT, plural="people", counts={2: 0.4, 3: 0.25, 5: 0.35}, verb={"standing": 0.85, "": 0.15}
-    ),
+    "people": Kind({}, _OUT, plural="people", counts={2: 0.4, 3: 0.25, 5: 0.35}, verb={"standing": 0.85, "": 0.15}),
     "dog": _animal("dog", _PET, {"": 0.5, "black": 0.25, "white": 0.25}),
-    "cat": _animal(
-        "cat", {**_PET, "living room": 0.6}, {"": 0.34, "black": 0.28, "white": 0.18, "gray": 0.2}
-    ),
+    "cat": _animal("cat", {**_PET, "living room": 0.6}, {"": 0.34, "black": 0.28, "white": 0.18, "gray": 0.2}),
     "bird": _animal(
         "bird",
         {
@@ -182,9 +178,7 @@ KINDS: dict[str, Kind] = {
         {"": 0.55, "black": 0.25, "white": 0.2},
         verb={"sitting": 0.5, "": 0.5},
     ),
-    "teddy bear": Kind(
-        {"teddy bear": 1.0}, {"plain": 0.4, "living room": 0.6}, {"": 0.6, "pink": 0.2, "white": 0.2}
-    ),
+    "teddy bear": Kind({"teddy bear": 1.0}, {"plain": 0.4, "living room": 0.6}, {"": 0.6, "pink": 0.2, "white": 0.2}),
     "car": Kind({"car": 1.0}, _STREET, PAINTS, "cars", sized=True, verb=_PARKED),
     "truck": Kind({"truck": 0.7, "pickup truck": 0.3}, _STREET, PAINTS, sized=True, verb=_PARKED),
     "bus": Kind(
@@ -194,9 +188,7 @@ KINDS: dict[str, Kind] = {
         verb={**_PARKED, "driving": 0.4},
     ),
     "van": Kind({"van": 1.0}, _STREET, {"": 0.5, "red": 0.2, "blue": 0.2, "yellow": 0.1}, verb=_PARKED),
-    "motorcycle": Kind(
-        {"motorcycle": 1.0}, _STREET, {"": 0.3, "red": 0.3, "blue": 0.2, "green": 0.2}, verb=_PARKED
-    ),
+    "motorcycle": Kind({"motorcycle": 1.0}, _STREET, {"": 0.3, "red": 0.3, "blue": 0.2, "green": 0.2}, verb=_PARKED),
     "bicycle": Kind(
         {"bicycle": 0.5, "bike": 0.5},
         {"street": 0.6, "park": 0.15, "snow": 0.1, "beach": 0.15},
@@ -243,12 +235,8 @@ KINDS: dict[str, Kind] = {
     "tennis ball": Kind({"tennis ball": 1.0}, {"field": 0.4, "street": 0.2, "plain": 0.4}),
     "baseball": Kind({"baseball": 1.0}, {"field": 0.5, "plain": 0.5}),
     "football": Kind({"football": 1.0}, {"field": 0.6, "beach": 0.1, "plain": 0.3}),
-    "couch": Kind(
-        {"couch": 0.8, "sofa": 0.2}, {"living room": 0.8, "plain": 0.2}, {**PAINTS, "": 0.1}, sized=True
-    ),
-    "chair": Kind(
-        {"chair": 1.0}, {"living room": 0.4, "kitchen": 0.2, "plain": 0.3, "snow": 0.1}, PAINTS, sized=True
-    ),
+    "couch": Kind({"couch": 0.8, "sofa": 0.2}, {"living room": 0.8, "plain": 0.2}, {**PAINTS, "": 0.1}, sized=True),
+    "chair": Kind({"chair": 1.0}, {"living room": 0.4, "kitchen": 0.2, "plain": 0.3, "snow": 0.1}, PAINTS, sized=True),
     "table": Kind(
         {"table": 1.0},
         {"living room": 0.4, "kitchen": 0.6},
@@ -272,9 +260,7 @@ KINDS: dict[str, Kind] = {
         sized=True,
         verb={"standing": 0.3, "": 0.7},
     ),
-    "palm tree": Kind(
-        {"palm tree": 1.0}, {"beach": 0.7, "desert": 0.3}, sized=True, verb={"standing": 0.3, "": 0.7}
-    ),
+    "palm tree": Kind({"palm tree": 1.0}, {"beach": 0.7, "desert": 0.3}, sized=True, verb={"standing": 0.3, "": 0.7}),
     "stop sign": Kind(
         {"stop sign": 0.6, "red stop sign": 0.4},
         {"street": 0.75, "snow": 0.12, "field": 0.13},
@@ -343,9 +329,7 @@ PLAIN_KINDS: Table = {kind: 1.0 for kind in ("car", "bird", "chair", "couch", "b
 PLAIN_COLOURS: Table = {colour: 1.0 for colour in ("red", "green", "blue", "yellow", "black", "white")}
 
 PAIR_POSES: Table = {"standing": 0.6, "walking": 0.4}
-PARTNERS: dict[
-    str, Table
-] = {  # only later in this order than the first, so that each pair is drawn one way round
+PARTNERS: dict[str, Table] = {  # only later in this order than the first, so that each pair is drawn one way round
     "man": {"woman": 0.35, "boy": 0.2, "girl": 0.15, "dog": 0.3},
     "woman": {"boy": 0.25, "girl": 0.3, "dog": 0.45},
     "boy": {"girl": 0.5, "dog": 0.5},
@@ -380,17 +364,13 @@ ACTIVITIES_OF: dict[str, Activity] = {
         "racket", {"playing": 1.0}, {"park": 0.5, "street": 0.5}, {"tennis": 0.8, "a game of tennis": 0.2}
     ),
     "baseball": Activity("baseball", {"throwing": 0.7, "holding": 0.3}, _LAWN),
-    "phone": Activity(
-        "cell phone", {"holding": 0.6, "using": 0.4}, {"street": 0.4, "living room": 0.3, "park": 0.3}
-    ),
+    "phone": Activity("cell phone", {"holding": 0.6, "using": 0.4}, {"street": 0.4, "living room": 0.3, "park": 0.3}),
     "pizza": Activity("slice of pizza", _EATING, _INSIDE),
     "cake": Activity("piece of cake", _EATING, _INSIDE),
     "donut": Activity("donut", _EATING, _INSIDE),
     "wine": Activity("glass of wine", {"holding": 1.0}, _INSIDE),
     "balloon": Activity("balloon", {"holding": 1.0}, {"park": 0.4, "street": 0.3, "living room": 0.3}),
-    "teddy bear": Activity(
-        "teddy bear", {"holding": 0.7, "carrying": 0.3}, {"living room": 0.7, "street": 0.3}
-    ),
+    "teddy bear": Activity("teddy bear", {"holding": 0.7, "carrying": 0.3}, {"living room": 0.7, "street": 0.3}),
     "surfboard": Activity("surfboard", {"holding": 0.5, "carrying": 0.5}, {"beach": 1.0}),
     "skateboard": Activity("skateboard", {"holding": 0.5, "carrying": 0.5}, {"street": 0.7, "park": 0.3}),
 }

@@ -109,9 +109,7 @@ def make_scenes(
     splits = [("train", i) for i in range(n_train)] + [("val", i) for i in range(n_val)]
 
     def build(write: Callable[[np.ndarray], None]) -> dict[str, Any]:
-        bar = tqdm(
-            total=len(splits), desc="drawing scenes", unit="img", file=sys.stderr, disable=not progress
-        )
+        bar = tqdm(total=len(splits), desc="drawing scenes", unit="img", file=sys.stderr, disable=not progress)
         with bar:
             for row in _draw_all(splits, image_size, seed, difficulty, workers):
                 write(row)
@@ -126,9 +124,7 @@ def make_scenes(
         pixels_sha256 = hashlib.sha256(images).hexdigest()
     else:
         name = f"scenes-level{difficulty}-seed{seed}-{image_size}px-{n_train}+{n_val}"
-        cache = open_or_build(
-            Path(cache_dir) / name, {**parameters, "generator": generator_hash()}, shape, build
-        )
+        cache = open_or_build(Path(cache_dir) / name, {**parameters, "generator": generator_hash()}, shape, build)
         images, pixels_sha256 = cache.pixels, cache.pixels_sha256
 
     captions = [describe_scene(split, i, seed=seed, difficulty=difficulty).captions for split, i in splits]
@@ -180,9 +176,7 @@ def _check_arguments(n_train: int, n_val: int, image_size: int, difficulty: int,
 
 
 def _draw_block(block: list[tuple[str, int]], image_size: int, seed: int, difficulty: int) -> np.ndarray:
-    return np.stack(
-        [draw_scene_pixels(split, i, image_size, seed=seed, difficulty=difficulty) for split, i in block]
-    )
+    return np.stack([draw_scene_pixels(split, i, image_size, seed=seed, difficulty=difficulty) for split, i in block])
 
 
 def _draw_all(
@@ -202,9 +196,7 @@ def _draw_all(
             # Python 3.12+ warns of fork with threads; the children only draw and touch neither torch nor its
             # threads.
             warnings.simplefilter("ignore", DeprecationWarning)
-            ahead = [
-                pool.submit(draw, block) for block in blocks[: 2 * workers]
-            ]  # a few blocks in memory, not all
+            ahead = [pool.submit(draw, block) for block in blocks[: 2 * workers]]  # a few blocks in memory, not all
         rest = iter(blocks[2 * workers :])
         try:
             while ahead:

@@ -44,9 +44,7 @@ def select(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Examples]:
     per image, once, as the study does. Classification keeps images whose caption names exactly one category.
     """
     if dataset.image_size != recipe.image_size:
-        raise DataError(
-            f"{dataset.name}: images are {dataset.image_size} px, the recipe wants {recipe.image_size} px"
-        )
+        raise DataError(f"{dataset.name}: images are {dataset.image_size} px, the recipe wants {recipe.image_size} px")
     return {
         split: _select_split(dataset, recipe, split, wanted, np.random.default_rng([seed, number]))
         for number, (split, wanted) in enumerate((("train", recipe.n_train), ("val", recipe.n_val)))

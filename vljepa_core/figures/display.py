@@ -37,9 +37,7 @@ color:inherit;padding:0}
 html[data-theme=dark] .bd-content div.cell_output .vljepa img{background:none;padding:0;filter:none}
 </style>"""
 
-_seen: Counter[str] = (
-    Counter()
-)  # how often this process has shown a picture: ids differ when it is shown twice
+_seen: Counter[str] = Counter()  # how often this process has shown a picture: ids differ when it is shown twice
 
 
 class Display:

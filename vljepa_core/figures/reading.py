@@ -44,9 +44,10 @@ def settings(records: list[Any]) -> str:
     return "; ".join(f"{w}, seed{'s' if len(s) > 1 else ''} {', '.join(s)}" for w, s in seeds.items())
 
 
-def series(record: Any, key: str) -> tuple[list[float], list[float]]:
-    """Epochs and values of one quantity over training; both empty where it was not measured."""
-    rows = [row for row in get(record, "history", []) if row.get(key) is not None]
+def series(record: Any, key: str, since: int = 0) -> tuple[list[float], list[float]]:
+    """Epochs (from ``since``) and values of one quantity over training; empty where it was not measured."""
+    history = get(record, "history", [])
+    rows = [row for row in history if row.get(key) is not None and row["epoch"] >= since]
     return [row["epoch"] for row in rows], [float(row[key]) for row in rows]
 
 
