@@ -28,8 +28,9 @@ seed = 0
 import vljepa_core
 from vljepa_core import figures, published, report
 
-run = vljepa_core.prepare("run4", scale=scale, data=data, seed=seed)  # the recipe and its data
-record = vljepa_core.run("run4", scale=scale, data=data, seed=seed)  # loaded if it is there, else trained
+settings = dict(scale=scale, data=data, seed=seed)  # change one thing here: add plan_vectors=32, for K = 32
+run = vljepa_core.prepare("run4", **settings)  # the recipe and its data
+record = vljepa_core.run("run4", **settings)  # loaded if it is there, else trained
 recorded = vljepa_core.recorded("run4")
 
 # %% [markdown]

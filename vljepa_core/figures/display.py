@@ -30,8 +30,10 @@ border-bottom:1px solid rgba(127,127,127,.4);background:none;min-width:7em;max-w
 .vljepa .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(165px,1fr));gap:1em 1.2em}
 .vljepa .grid figure{margin:0;min-width:0}
 .vljepa .grid img{width:100%;max-width:256px;margin:0;border-radius:4px}
-.vljepa dl{margin:.4em 0 0;font-size:.9em}.vljepa dt{font-size:.85em;font-weight:400;opacity:.8;margin:0}
-.vljepa dd{margin:0 0 .35em;overflow-wrap:anywhere}
+.vljepa dl{margin:.4em 0 0;font-size:.9em;display:block}
+.vljepa dl dt,.vljepa dl dd{float:none;clear:both;width:auto;display:block;padding:0}
+.vljepa dl dt{font-size:.85em;font-weight:400;opacity:.8;margin:0}
+.vljepa dl dd{margin:0 0 .35em;overflow-wrap:anywhere}
 html[data-theme=dark] .bd-content div.cell_output .text_html:has(.vljepa){background:none;
 color:inherit;padding:0}
 html[data-theme=dark] .bd-content div.cell_output .vljepa img{background:none;padding:0;filter:none}
