@@ -124,6 +124,7 @@ def run(
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    sha, dirty = provenance.commit()  # of the code that runs, not of what the checkout has become meanwhile
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
     if progress:
         print(
@@ -140,7 +141,6 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)
-    sha, dirty = provenance.commit()
     record = Record(
         format=FORMAT,
         experiment=run.recipe.experiment,
