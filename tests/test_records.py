@@ -1,0 +1,65 @@
+"""What is committed under data/recorded, and what the README says about it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import REPOSITORY, SHARED
+from vljepa_core.recipes import EXPERIMENTS, recipe
+from vljepa_core.records import RECORDED, read_record, recorded, recorded_path
+
+PATHS = sorted(RECORDED.glob("*/*.json"))
+each_record = pytest.mark.parametrize("path", PATHS, ids=[f"{p.parent.name}-{p.stem}" for p in PATHS])
+
+
+def test_all_six_are_recorded_on_photographs_and_test0_at_paper_scale() -> None:
+    for experiment in EXPERIMENTS:
+        settings = {(r.data, r.scale, r.seed) for r in recorded(experiment)}
+        assert ("shapes" if experiment == "test0" else "flickr8k", "laptop", 0) in settings
+    assert ("shapes", "paper", 0) in {(r.data, r.scale, r.seed) for r in recorded("test0")}
+
+
+@each_record
+def test_a_record_is_where_its_contents_say_and_was_made_from_a_commit(path) -> None:
+    record = read_record(path)
+    assert recorded_path(record) == path
+    assert re.fullmatch("[0-9a-f]{40}", record.provenance["commit"]) and not record.provenance["dirty"]
+    changes = {k: v for k, v in record.recipe.items() if k not in ("experiment", "scale")}
+    assert recipe(record.experiment, record.scale, **changes).to_dict() == record.recipe
+    assert path.stat().st_size < 1_000_000
+
+
+@each_record
+def test_a_record_holds_what_the_model_wrote_and_no_reference(path) -> None:
+    for row in read_record(path).captions:
+        assert row.keys() == {"image_id", "greedy", "sampled"}
+
+
+@each_record
+def test_long_generated_captions_are_not_copies_of_people(path) -> None:
+    """Records may be published, human captions may not: a caption learned by heart would be one."""
+    if not SHARED.exists():
+        pytest.skip("the human captions lie in ../shared/data on the developers' machines")
+    human = {
+        annotation["caption"].strip()
+        for name in ("captions_train.json", "captions_val.json")
+        for annotation in json.loads((SHARED / "flickr8k" / name).read_text())["annotations"]
+    }
+    written = {row[kind].strip() for row in read_record(path).captions for kind in ("greedy", "sampled")}
+    assert not {caption for caption in written & human if len(caption.split()) > 8}
+
+
+def test_the_readme_says_what_the_records_say() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    photographs = {e: r for e in EXPERIMENTS for r in recorded(e) if (r.data, r.seed) == ("flickr8k", 0)}
+    for experiment in ("run1", "run2", "run3", "run4"):
+        record = photographs[experiment]
+        assert record.value("greedy_unique") * len(record.captions) == 1 and len(record.captions) == 400
+        assert f"{record.value('plan_cosine'):.3f}" == "1.000"
+    assert "each write 1 sentence for 400 validation photographs" in text and "images is 1.000" in text
+    probe = photographs["test3"]
+    for metric in ("accuracy", "majority"):
+        assert f"{probe.value(metric):.1%}" in text
