@@ -2,7 +2,7 @@
 
 The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``,
 ``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``verdicts``, ``evaluate``, ``runs``
-(with ``records`` and ``provenance``), ``decision_tree``, ``published``, ``figures``, ``report``.
+(with ``records``, ``provenance``, ``describe``, ``estimate``), ``decision_tree``, ``published``, ``figures``, ``report``.
 """
 
 from vljepa_core.recipes import Recipe, recipe

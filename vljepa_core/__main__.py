@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | describe | recipes``: the core from a terminal."""
+"""``python -m vljepa_core run | describe``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ def run_command(options: argparse.Namespace) -> int:
     from vljepa_core.records import recorded_path
 
     changes = parse_changes(options.set)
+    if options.keep and changes:
+        raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
     asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
     if not options.no_estimate:
         missing = []

@@ -36,7 +36,8 @@ _CAPTIONING = (
 )
 _COST = ("parameters", "seconds")
 ROWS: Mapping[str, tuple[str, ...]] = {
-    "test0": ("accuracy", "colour_accuracy", "shape_accuracy", *_CAPTIONING, *_COST),
+    "test0": ("accuracy", "colour_accuracy", "shape_accuracy", "greedy_unique", "train_loss", "val_loss",
+              "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
     "test3": ("accuracy", "balanced_accuracy", "majority", "train_loss", "val_loss",
               "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
 }  # fmt: skip
@@ -97,6 +98,8 @@ def results_table(
             _baselines(published, record, name),
         ])  # fmt: skip
     caption = f"{title(record)}: published, recorded and this build."
+    if get(record, "scale") == "smoke":
+        caption += " Scale smoke shows that everything runs; its numbers mean nothing."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
         caption += " In brackets: 95% interval over images."
     return html_table(caption, head, rows)
@@ -126,10 +129,23 @@ def recipe_table(recipe: Any, paper: Any) -> Display:
     return html_table(caption, ["setting", "paper", "this build"], rows)
 
 
+def bullets(lines: Iterable[str]) -> Display:
+    """A list of sentences."""
+    lines = list(lines)
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return Display(f'<div class="vljepa"><ul>{items}</ul></div>', " ".join(lines))
+
+
 def verdict(record: Any) -> Display:
     """The verdict of a run as a sentence: the report's reading, and the study's own code where it differs."""
     found = get(record, "verdict")
     text = f"{found['label']}: {found['reason']}."
+    cosine, rank = metric(record, "plan_cosine"), metric(record, "plan_rank")
+    if cosine and rank:
+        text += (
+            f" Between the plans of different images the mean cosine is {cosine['value']:.4f} (1: all alike) and "
+            f"their effective rank {rank['value']:.2f} (1: one direction)."
+        )
     if found["by_code"] != found["label"]:
         text += f" By the study's own code, which looks at the sampled captions alone, it is {found['by_code']}."
     label, rest = text.split(":", 1)
