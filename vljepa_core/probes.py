@@ -96,7 +96,8 @@ def retrieval(scores: np.ndarray, seed: int = 0) -> dict[str, Metric]:
 
     def recalls_and_rank(halves: np.ndarray) -> np.ndarray:
         m = halves.sum(axis=0)
-        ahead, level = better @ halves, tied @ halves
+        # Whole numbers, exact in float32; what is divided by them is not.
+        ahead, level = ((counted @ halves).astype(np.float64) for counted in (better, tied))
         recalls = [(_recall(k, ahead, level) * halves).sum(axis=0) / m for k in (1, 5)]
         # Among m images ranks are m/n as large: put on the scale of n.
         rank = np.where(halves > 0, (ahead + 0.5 + level / 2) / m * n + 0.5, np.nan)
@@ -110,7 +111,7 @@ def retrieval(scores: np.ndarray, seed: int = 0) -> dict[str, Metric]:
 def recall_curve(scores: np.ndarray) -> np.ndarray:
     """Recall at 1, 2, ... N of each row's own column, float64 (N,); ties count as chance."""
     better, tied = _better_and_tied(scores)
-    ahead, level = better.sum(axis=1), tied.sum(axis=1)
+    ahead, level = (counted.sum(axis=1, dtype=np.float64) for counted in (better, tied))
     return np.array([_recall(k, ahead, level).mean() for k in range(1, len(scores) + 1)])
 
 

@@ -46,9 +46,9 @@ def answer_bars(answers: Mapping[str, Mapping[str, Metric]], metrics: Sequence[s
         ax.set_ylim(len(answers) - 0.5, -0.5)
         ax.set_xlim(0, 1.3 * top or 1)
         ax.grid(False, axis="y")
-        unit = unit_of(name)
-        ax.set_title(f"{unit.label} ({unit.unit})" if unit.unit else unit.label, loc="left", fontsize=9.5)
-        said.append(f"{unit.label}: " + ", ".join(f"{a} {number(name, m[name].value)}" for a, m in answers.items()))
+        label = unit_of(name).label
+        ax.set_title(f"{label} (%)" if is_share(name) else label, loc="left", fontsize=9.5)
+        said.append(f"{label}: " + ", ".join(f"{a} {number(name, m[name].value)}" for a, m in answers.items()))
     for ax in axes[len(metrics) :]:
         ax.remove()
     alt = f"Scores of the captions beside trivial answers. {'. '.join(said)}."
@@ -77,8 +77,8 @@ def caption_coverage(repeats: Mapping[str, Sequence[int]]) -> Display:
     ax.set_xscale("log")
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel("most frequent captions")
-    ax.set_ylabel("images that have one of them")
+    ax.set_xlabel("number of captions, most frequent first")
+    ax.set_ylabel("share of images")
     fig.legend(loc="outside upper left", ncols=2)
     return show(fig, f"Share of images covered by the most frequent captions. {'; '.join(said)}.")
 
