@@ -48,7 +48,7 @@ class Audit:
         answers: answer -> cider, bleu4, overlap, content_match. "own", "permuted" (the predictions of other images),
             "constant", "chance" (a human caption of another image) and, where one could be held out, "human".
         gain: CIDEr of a prediction with its own image minus with another, paired over images.
-        human_gain: the same of a human caption; None where none could be held out.
+        human_gain: the same of a held-out human caption; None unless every image has two or more.
         constant: the constant caption.
         variety: "own" and "human" -> distinct, top_caption, distinct_1, distinct_2 and, with training captions,
             verbatim.
@@ -63,7 +63,7 @@ class Audit:
     images: int
     answers: dict[str, dict[str, Metric]]
     gain: Metric
-    human_gain: float | None
+    human_gain: Metric | None
     constant: str
     variety: dict[str, dict[str, Metric]]
     repeats: dict[str, list[int]]
@@ -107,11 +107,11 @@ def audit(
         "constant": score(kept, [constant] * len(own)),
         "chance": score(kept, [kept[i][0] for i in other]),
     }
-    answers = {name: s.metrics() for name, s in scored.items()}
     human_gain = None
     if all(human):
-        answers["human"] = score(kept, human).metrics()
-        human_gain = answers["human"]["cider"].value - score(kept, [human[i] for i in other]).cider.mean()
+        scored["human"] = score(kept, human)
+        human_gain = mean_metric(scored["human"].cider - score(kept, [human[i] for i in other]).cider)
+    answers = {name: each.metrics() for name, each in scored.items()}
     gain = mean_metric(scored["own"].cider - scored["permuted"].cider)
 
     written = list(predictions.values())
@@ -154,7 +154,7 @@ def audit(
 def judge(
     answers: Mapping[str, Mapping[str, Metric]],
     gain: Metric,
-    human_gain: float | None,
+    human_gain: Metric | None,
     variety: Mapping[str, Mapping[str, Metric]],
     top_caption: str,
     measured: Mapping[str, Metric] | None,
@@ -163,20 +163,21 @@ def judge(
 
     1. collapsed: one caption for at least ``TOP_SHARE`` of the images (and no human caption for half as many), or
        fewer distinct captions than ``COLLAPSE_SHARE`` of the humans'.
-    With g the CIDEr that own images gain over permuted ones, its 95% interval [low, high], and m = ``MARGIN`` of what
-    humans gain (``MARGIN_CIDER`` where that is unknown):
-    2. uses the image: low > 0 and g >= m.
-    3. barely uses the image: low > 0 and g < m.
-    4. varied but unrelated to the image: low <= 0 and high < m.
-    5. cannot tell: low <= 0 and high >= m: too few images.
+    2. cannot tell: what humans gain (CIDEr with their own image minus with another) may be 0: the captions file is
+       not of these images, or there are too few of them.
+    With g the CIDEr that predictions gain, its 95% interval [low, high], and m = ``MARGIN`` of what humans gain
+    (``MARGIN_CIDER`` where that is unknown):
+    3. uses the image: low > 0 and g >= m.
+    4. barely uses the image: low > 0 and g < m.
+    5. varied but unrelated to the image: low <= 0 and high < m.
+    6. cannot tell: low <= 0 and high >= m: too few images.
     """
     own, human = variety["own"], variety["human"]
     cider = {name: a["cider"].value for name, a in answers.items()}
-    knows_humans = human_gain is not None and human_gain > 0
-    margin = MARGIN * human_gain if knows_humans else MARGIN_CIDER
+    margin = MARGIN_CIDER if human_gain is None else MARGIN * human_gain.value
     against = f"CIDEr {cider['own']:.3f} with its own image, {cider['permuted']:.3f} with another one"
     between = f"a difference of {gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
-    yardstick = f"{margin:.3f}" + (", a tenth of what a human caption gains" if knows_humans else "")
+    yardstick = f"{margin:.3f}" + ("" if human_gain is None else f", {MARGIN:.0%} of what a human caption gains")
     one_caption = own["top_caption"].value >= TOP_SHARE and human["top_caption"].value < own["top_caption"].value / 2
     if one_caption or own["distinct"].value < COLLAPSE_SHARE * human["distinct"].value:
         label = "collapsed"
@@ -188,10 +189,17 @@ def judge(
             reason = f"{wrote[0]:,} distinct captions for {n:,} images, where humans wrote {wrote[1]:,}"
         follows = "what varies does follow the image" if gain.low > 0 else "the permuted control scores the same"
         reason += f"; {follows}: {against}"
+    elif human_gain is not None and human_gain.low <= 0:
+        label = "cannot tell"
+        reason = (
+            "the human captions do not fit their own images better than others, by CIDEr "
+            f"{human_gain.value:.3f} [{human_gain.low:.3f}, {human_gain.high:.3f}]: check that the captions file is of "
+            f"these images, or audit more than {human_gain.n:,}"
+        )
     elif gain.low > 0 and gain.value >= margin:
         label, reason = "uses the image", f"{against}; {between}"
-        if knows_humans:
-            reason += f", {_percent(gain.value / human_gain)} of what a human caption gains"
+        if human_gain is not None:
+            reason += f", {_percent(gain.value / human_gain.value)} of what a human caption gains"
     elif gain.low > 0:
         label, reason = "barely uses the image", f"{against}; {between}, below {yardstick}"
     elif gain.high < margin:

@@ -22,7 +22,7 @@ from vljepa_core import tokenizer
 from vljepa_core.metrics import Metric, content_match, mean_metric, tokenise, word_overlap
 
 # The rule for the constant caption, see ``constant_caption``.
-CANDIDATES, SHORTLIST, TRIED_ON = 20_000, 20, 500
+CANDIDATES, SHORTLIST, TRIED_ON = 20_000, 10, 1_000
 
 
 def smoothing_floor(smoothing: float, vocabulary: int = tokenizer.VOCAB_SIZE) -> float:
