@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.style import BLUE, GREY, INK, PALETTE, VERMILLION, new_figure, styled
+from vljepa_core.figures.style import BLUE, GREY, INK, VERMILLION, new_figure, styled
 from vljepa_core.figures.units import is_share, number, unit_of
 from vljepa_core.metrics import Metric
 
@@ -65,7 +65,7 @@ def caption_coverage(repeats: Mapping[str, Sequence[int]]) -> Display:
     fig = new_figure(3.0)
     ax = fig.add_subplot()
     said = []
-    for (name, counts), colour, dashes in zip(repeats.items(), PALETTE, _DASHES, strict=False):
+    for (name, counts), colour, dashes in zip(repeats.items(), (VERMILLION, GREY, BLUE), _DASHES, strict=False):
         covered = np.cumsum(counts) / np.sum(counts)
         ax.plot(np.arange(1, len(counts) + 1), covered, color=colour, linestyle=dashes, label=name)
         if len(counts) == 1:
