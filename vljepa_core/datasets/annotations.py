@@ -119,7 +119,7 @@ def _image_folder(folder: Path, file: Path) -> Path:
 
 
 def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listing) -> list[_Record]:
-    data = _parse(file)
+    data = read_annotations(file)
     coco = COCO()
     coco.dataset = data
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print()
@@ -147,24 +147,31 @@ def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listi
     return records
 
 
-def _parse(file: Path) -> dict[str, Any]:
-    """The file's JSON, checked to be COCO captions."""
-
-    def wrong(what: str) -> DataError:
-        return DataError(
-            f"{file}: {what}; expected COCO captions: "
-            '{"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}'
-        )
-
+def read_json(file: Path, expected: str) -> Any:
+    """A file's JSON; DataError, with what was expected, if it can't be read or is not JSON."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8-sig"))
+        return json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{file}: can't be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
-        raise wrong(f"not JSON ({error})") from None
+        raise DataError(f"{file}: not JSON ({error}); expected {expected}") from None
+
+
+def read_annotations(file: Path, file_names: bool = True) -> dict[str, Any]:
+    """The JSON of a COCO captions file, its shape checked; ``file_names``: its images must name their files.
+
+    Raises:
+        DataError: not readable, not JSON, or not COCO captions.
+    """
+    expected = 'COCO captions: {"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}'
+
+    def wrong(what: str) -> DataError:
+        return DataError(f"{file}: {what}; expected {expected}")
+
+    data = read_json(file, expected)
     if not isinstance(data, dict):
         raise wrong(f"a JSON {type(data).__name__}, not an object")
-    keys = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "caption")}
+    keys = {"images": ("id", "file_name") if file_names else ("id",), "annotations": ("id", "image_id", "caption")}
     for table, columns in keys.items():
         if not isinstance(data.get(table), list):
             raise wrong(f'no list "{table}"')
@@ -176,7 +183,7 @@ def _parse(file: Path) -> dict[str, Any]:
                     raise wrong(f'{table}[{i}] has no "{column}"')
                 if column.endswith("id") and type(row[column]) not in (int, str):
                     raise wrong(f'{table}[{i}] has "{column}" {row[column]!r}, not a whole number or text')
-            if table == "images" and not isinstance(row["file_name"], str):
+            if "file_name" in columns and not isinstance(row["file_name"], str):
                 raise wrong(f"images[{i}] has file_name {row['file_name']!r}, not text")
     return data
 
@@ -197,7 +204,7 @@ class _Inside:
         parent, name = os.path.split(file_name)
         parts = file_name.replace("\\", "/").split("/")  # Windows' separators too, on any system
         where = f"{self.file}: file_name {file_name!r}"
-        if name in ("", ".") or "\0" in file_name or not _is_unicode(file_name):
+        if name in ("", ".") or "\0" in file_name or not is_unicode(file_name):
             raise DataError(f"{where} names no file")
         if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", file_name):
             raise DataError(f"{where} leaves {self.image_folder}; names are relative to it and stay inside")
@@ -260,7 +267,7 @@ class _Captions:
             if text is None or (isinstance(text, str) and not text.strip()):
                 self.counts["empty captions, dropped"] += 1
                 continue
-            if not isinstance(text, str) or not _is_unicode(text):
+            if not isinstance(text, str) or not is_unicode(text):
                 self.counts["captions that are not text, dropped"] += 1
                 continue
             if len(record.coco.anns) < len(record.coco.dataset["annotations"]):  # some ids are repeated
@@ -273,7 +280,7 @@ class _Captions:
         return usable
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """False for half of a surrogate pair, which JSON can hold and UTF-8 can't."""
     try:
         text.encode("utf-8")
