@@ -26,7 +26,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, report
+from vljepa_core import baselines, figures, report
 
 # Change one thing here: dict(scale=scale, data=data, seed=seed, plan_vectors=32) is K = 32.
 settings = dict(scale=scale, data=data, seed=seed)
@@ -47,7 +47,8 @@ report.recipe_table(run.recipe, vljepa_core.recipe("test0", "paper"))
 # ## What came out
 
 # %%
-report.results_table("test0", record, recorded)
+trivial = baselines.of_run(run.recipe, run.examples)
+report.results_table("test0", record, recorded, trivial=trivial)
 
 # %% [markdown]
 # ## How we know
@@ -55,7 +56,7 @@ report.results_table("test0", record, recorded)
 # The loss is plain cross-entropy here: no label smoothing, no diversity loss, no warm-up.
 
 # %%
-figures.loss_curves(record, recorded)
+figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recipe, run.examples))
 
 # %% [markdown]
 # **The collapse, epoch by epoch.** A plan that depends on the image differs between images: the mean cosine between

@@ -13,8 +13,10 @@ import torch
 
 from vljepa_core import baselines, metrics, tokenizer
 from vljepa_core.baselines import blind_memoriser, smoothing_floor
+from vljepa_core.datasets.selection import Examples
 from vljepa_core.objectives import caption_loss
 from vljepa_core.published import PUBLISHED
+from vljepa_core.recipes import recipe
 
 
 def following(captions: list[str], max_length: int) -> dict[tuple, Counter]:
@@ -142,3 +144,26 @@ def test_trivial_captions_are_ordered_on_the_real_captions(coco_captions) -> Non
         for answer in ([kept[i][0] for i in other], [constant] * len(some), human)
     ]
     assert cider[0] < 0.06 < cider[1] < 0.3 < cider[2]
+
+
+def test_a_run_has_baselines_of_its_own_data() -> None:
+    """Twenty images of two kinds: a constant caption is right for half of them, the second caption for all."""
+    kinds = ["a red dog", "a small cat"] * 10
+    images = np.zeros((20, 8, 8, 3), dtype=np.uint8)
+    again = [[text, text.replace("a ", "the ")] for text in kinds]
+    ids = tokenizer.encode_batch(kinds, 128)
+    examples = Examples(images, list(range(20)), kinds, again, ids, None)
+    r = recipe("run2", "smoke")
+    found = baselines.of_run(r, {"train": examples, "val": examples})
+    by_label = {b.label: b.value for b in found["greedy_content_match"]}
+    assert by_label["another caption of the same image"] == 1.0
+    constant = next(value for label, value in by_label.items() if label.startswith("always"))
+    assert constant == pytest.approx(0.5)
+    chance = baselines.others(20)
+    assert by_label["caption of another image"] == pytest.approx(
+        np.mean([kinds[i] == kinds[j] for i, j in enumerate(chance)])
+    )
+    floors = baselines.loss_floors(r, {"train": examples, "val": examples})
+    assert list(floors.values()) == [b.value for b in found["train_loss"]]
+    assert min(floors.values()) == pytest.approx(baselines.smoothing_floor(0.1))
+    assert baselines.of_run(recipe("test3", "smoke"), {}) == {}

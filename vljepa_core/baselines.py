@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,10 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.cider.cider_scorer import precook
 
 from vljepa_core import tokenizer
+from vljepa_core.datasets.selection import Examples
 from vljepa_core.metrics import Metric, content_match, mean_metric, tokenise, word_overlap
+from vljepa_core.published import Baseline
+from vljepa_core.recipes import Recipe
 
 # The rule for the constant caption, see ``constant_caption``.
 CANDIDATES, SHORTLIST, TRIED_ON = 20_000, 10, 1_000
@@ -168,3 +171,64 @@ def constant_caption(references: Sequence[Sequence[str]], candidates: Sequence[s
     trial = [references[i] for i in rng.permutation(len(references))[:TRIED_ON]]
     gts = {i: [tokenise(c) for c in each] for i, each in enumerate(trial)}
     return max(shortlist, key=lambda text: Cider().compute_score(gts, {i: [text] for i in gts})[0])
+
+
+def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, float]:
+    """Lines to read a run's *training* loss between, from its own training captions; nats per predicted id.
+
+    The label-smoothed optimum of a blind memoriser, and the floor that smoothing leaves to a model that knows every
+    byte. Neither bounds the validation loss. Empty for classification.
+    """
+    if recipe.objective != "caption":
+        return {}
+    eps = recipe.label_smoothing
+    blind = blind_memoriser(examples["train"].texts, recipe.max_length, eps, recipe.vocab_size)
+    floors = {"blind memoriser of the training captions": blind}
+    if eps > 0:
+        floors[f"all bytes known, smoothing {eps:g}"] = smoothing_floor(eps, recipe.vocab_size)
+    return floors
+
+
+def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[Baseline, ...]]:
+    """What trivial answers score on a run's own validation images: metric name -> baselines.
+
+    Scored as the run's captions are: overlap and content match against the drawn caption, CIDEr and Bleu-4 against
+    all. The other human caption of an image is scored on overlap and content match only: for CIDEr it is itself
+    one of the references. Empty for classification, whose record holds its majority class.
+    """
+    if recipe.objective != "caption":
+        return {}
+    validation = examples["val"]
+    other = others(len(validation))
+    constant = constant_caption(validation.references, examples["train"].texts)
+    answers = {
+        "caption of another image": [validation.texts[i] for i in other],
+        f"always “{constant}”": [constant] * len(validation),
+    }
+    found: dict[str, list[Baseline]] = {}
+
+    def add(name: str, label: str, value: float) -> None:
+        for kind in ("greedy", "sampled"):
+            found.setdefault(f"{kind}_{name}", []).append(Baseline(label, value, "this build", "baselines.of_run"))
+
+    for label, captions in answers.items():
+        pairs = list(zip(validation.texts, captions, strict=True))
+        add("overlap", label, float(np.mean([word_overlap(r, c) for r, c in pairs])))
+        add("content_match", label, float(np.mean([content_match(r, c) for r, c in pairs])))
+        scores = score(validation.references, captions)
+        add("cider", label, float(scores.cider.mean()))
+        add("bleu4", label, scores.bleu4)
+    second = [
+        (text, next((c for c in each if c != text), None))
+        for text, each in zip(validation.texts, validation.references, strict=True)
+    ]
+    second = [(text, again) for text, again in second if again is not None]
+    if second:
+        label = "another caption of the same image"
+        add("overlap", label, float(np.mean([word_overlap(r, c) for r, c in second])))
+        add("content_match", label, float(np.mean([content_match(r, c) for r, c in second])))
+    floors = [
+        Baseline(label, value, "this build", "baselines.loss_floors")
+        for label, value in loss_floors(recipe, examples).items()
+    ]
+    return {name: tuple(lines) for name, lines in {**found, "train_loss": floors}.items()}

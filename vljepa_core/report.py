@@ -12,7 +12,7 @@ from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.provenance import core_hash
-from vljepa_core.published import PUBLISHED, PublishedRun
+from vljepa_core.published import PUBLISHED, Baseline, PublishedRun
 
 _CAPTIONING = (
     "greedy_unique",
@@ -53,6 +53,7 @@ def results_table(
     recorded: Iterable[Any] = (),
     published: PublishedRun | None = None,
     source_hash: str | None = None,
+    trivial: Mapping[str, Sequence[Baseline]] | None = None,
 ) -> Display:
     """What one experiment gave: published, recorded earlier, and in this build.
 
@@ -62,6 +63,7 @@ def results_table(
         recorded: earlier runs; those on the same data and scale share a column, as seeds of one experiment.
         published: the study's results; by default those of ``experiment``.
         source_hash: of the core, by default as it is now; recorded runs made with another one are marked.
+        trivial: what trivial answers score on this build's own data, as ``baselines.of_run`` finds it.
     """
     published = published or PUBLISHED[experiment]
     source_hash = source_hash or core_hash()
@@ -95,7 +97,7 @@ def results_table(
             _reported(published, name),
             *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
             _cell([record], name),
-            _baselines(published, record, name),
+            _baselines(published, record, name, trivial or {}),
         ])  # fmt: skip
     caption = f"{title(record)}: published, recorded and this build."
     if get(record, "scale") == "smoke":
@@ -281,12 +283,12 @@ def _reported(published: PublishedRun, name: str) -> str:
     return text
 
 
-def _baselines(published: PublishedRun, record: Any, name: str) -> str:
+def _baselines(published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]]) -> str:
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
         f"{escape(number(name, b.value))}<small>{escape(b.label)} ({escape(b.data)})</small>"
-        for b in published.baselines.get(name, ())
+        for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
     ]
     majority = metric(record, "majority")
     if name == "accuracy" and majority:

@@ -39,7 +39,7 @@ def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[s
     Args:
         record: the run to show.
         recorded: earlier runs, as thin lines.
-        references: horizontal lines, name to value, such as ``published.loss_references("run2")``.
+        references: horizontal lines, name to value, such as ``baselines.loss_floors`` gives.
     """
     recorded = list(recorded)
     lines = [("train_loss", "training, as trained", BLUE), ("val_loss", "validation, unsmoothed", VERMILLION)]
