@@ -54,23 +54,17 @@ class PublishedRun:
     """One experiment of the study, as reported.
 
     Attributes:
-        title: its name in the report.
-        claim: what the report concludes from it, in one sentence.
         verdict: the reported verdict.
         verdict_by_code: the verdict that the study's own thresholds give, where it differs; else "".
         data: what it was run on.
         metrics: results under the record's metric names; "parameters" and "seconds" among them.
-        captions: greedy captions that the report quotes, shortened as there.
         baselines: trivial answers, under the same names as ``metrics``.
     """
 
-    title: str
-    claim: str
     verdict: str
     data: str
     verdict_by_code: str = ""
     metrics: Mapping[str, Reported] = field(default_factory=dict)
-    captions: tuple[str, ...] = ()
     baselines: Mapping[str, tuple[Baseline, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,8 +89,6 @@ def _content(constant: float) -> tuple[Baseline, ...]:
 
 
 def _caption_run(
-    title: str,
-    claim: str,
     unique: int,
     content: float,
     loss: float,
@@ -104,7 +96,6 @@ def _caption_run(
     constant: float,
     seconds: int | None = None,
     more: Mapping[str, Reported] | None = None,
-    captions: tuple[str, ...] = (),
 ) -> PublishedRun:
     """Runs 2, 3 and 4, which are reported in the same way: 2,000 validation images each."""
     metrics = {
@@ -117,13 +108,10 @@ def _caption_run(
         **(more or {}),
     }
     return PublishedRun(
-        title=title,
-        claim=claim,
         verdict="FAIL",
         verdict_by_code="WEAK",
         data="COCO, 18,000 / 2,000 images",
         metrics=metrics,
-        captions=captions,
         baselines={
             "train_loss": _LOSS,
             "sampled_unique": _SAMPLED,
@@ -135,15 +123,11 @@ def _caption_run(
 PUBLISHED: Mapping[str, PublishedRun] = MappingProxyType(
     {
         "test0": PublishedRun(
-            title="Test 0: synthetic shapes",
-            claim="The architecture can carry an image's content through the plan: every shape is named.",
             verdict="PASS",
             data="shapes, 540 / 90 images",
             metrics={"accuracy": Reported(1.0, "100% of 90", 90)},
         ),
         "run1": PublishedRun(
-            title="Run 1: captioning, 4,000 pairs",
-            claim="Greedy decoding writes one caption for every image.",
             verdict="FAIL",
             data="COCO, 4,000 pairs",
             metrics={
@@ -153,8 +137,6 @@ PUBLISHED: Mapping[str, PublishedRun] = MappingProxyType(
             baselines={"sampled_unique": _SAMPLED},
         ),
         "run2": _caption_run(
-            "Run 2: captioning, 20,000 pairs",
-            "More data does not cure the collapse.",
             1869,
             0.071,
             1.0619,
@@ -164,11 +146,8 @@ PUBLISHED: Mapping[str, PublishedRun] = MappingProxyType(
                 "greedy_unique_words": Reported(13, n=2000),
                 "reference_unique_words": Reported(2776, n=2000),
             },
-            captions=("A man is standing on a snowboard in a snowy mou…",),
         ),
         "test3": PublishedRun(
-            title="Test 3: classification diagnostic",
-            claim="The plan carries some of the image: accuracy is “6.4x over random”.",
             verdict="PARTIAL",
             data="COCO images whose caption names exactly one of 20 categories",
             metrics={"accuracy": Reported(0.321)},
@@ -184,27 +163,20 @@ PUBLISHED: Mapping[str, PublishedRun] = MappingProxyType(
             },
         ),
         "run3": _caption_run(
-            "Run 3: stronger conditioning",
-            "A plan bias, gates and plan dropout do not cure the collapse.",
             1871,
             0.069,
             1.0637,
             16_995_844,
             0.190,
             5147,
-            captions=("A man is sitting on a bench next a statue of ma…",),
         ),
         "run4": _caption_run(
-            "Run 4: refactored decoder",
-            "A prefix, FiLM and word dropout do not cure the collapse; the report concludes that the "
-            "bottleneck's capacity is insufficient at this scale.",
             1890,
             0.071,
             1.0899,
             18_052_608,
             0.189,
             5082,
-            captions=("A man is standing in the water next to a boat.",),
         ),
     }
 )

@@ -164,15 +164,6 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "run3": dict(decoder="stronger"),
     "run4": dict(decoder="refactored"),
 }
-TITLES = {
-    "test0": "Test 0: synthetic shapes",
-    "run1": "Run 1: captioning, 4,000 pairs",
-    "run2": "Run 2: captioning, 20,000 pairs",
-    "test3": "Test 3: classification probe",
-    "run3": "Run 3: stronger conditioning",
-    "run4": "Run 4: refactored decoder",
-}
-
 # What the smaller scales change of the published recipe, and nothing else.
 _LAPTOP = dict(
     n_train=4_000,
