@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -20,23 +19,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from vljepa_core.files import write_atomically
+
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 _NAME = re.compile(r"step-(\d{8})-([0-9a-f]{16})\.safetensors")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole; survives a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        with open(temporary, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(f"{path}: could not be written ({error}); free some space or check permissions") from error
 
 
 def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> Path:

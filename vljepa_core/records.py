@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from vljepa_core.checkpoints import write_atomically
+from vljepa_core.files import write_atomically
 from vljepa_core.provenance import REPOSITORY
 
 FORMAT = 1

@@ -18,11 +18,11 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 
 from vljepa_core import provenance
-from vljepa_core.checkpoints import write_atomically
 from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
 from vljepa_core.evaluate import evaluate
+from vljepa_core.files import write_atomically
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record
