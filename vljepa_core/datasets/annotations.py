@@ -73,8 +73,11 @@ class _Record:
     place: str
 
 
-def read_folder(folder: Path) -> Listing:
+def read_folder(folder: Path, images: Path | None = None) -> Listing:
     """Read every captions file of a folder.
+
+    Args:
+        images: where its images would lie, if they do not have to be there.
 
     Raises:
         DataError: no such folder, no captions file, a file that is not COCO captions, or a ``file_name``
@@ -86,7 +89,7 @@ def read_folder(folder: Path) -> Listing:
     listing = Listing(files=[f.name for f, _ in chosen], files_not_read=not_read)
     records: list[_Record] = []
     for file, split in chosen:
-        records += _read_file(file, split, _image_folder(folder, file), listing)
+        records += _read_file(file, split, images or _image_folder(folder, file), listing)
     listing.counts["images listed"] = len(records)
     _merge(records, listing)
     return listing
@@ -119,7 +122,10 @@ def _image_folder(folder: Path, file: Path) -> Path:
 
 
 def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listing) -> list[_Record]:
-    data = _parse(file)
+    try:
+        data = parse_captions(file.read_bytes(), str(file))
+    except OSError as error:
+        raise DataError(f"{file}: can't be read ({error.strerror})") from None
     coco = COCO()
     coco.dataset = data
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print()
@@ -147,19 +153,17 @@ def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listi
     return records
 
 
-def _parse(file: Path) -> dict[str, Any]:
-    """The file's JSON, checked to be COCO captions."""
+def parse_captions(data: bytes, name: str) -> dict[str, Any]:
+    """The JSON of a captions file, checked to be COCO captions; ``name`` is for the error."""
 
     def wrong(what: str) -> DataError:
         return DataError(
-            f"{file}: {what}; expected COCO captions: "
+            f"{name}: {what}; expected COCO captions: "
             '{"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}'
         )
 
     try:
-        data = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{file}: can't be read ({error.strerror})") from None
+        data = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise wrong(f"not JSON ({error})") from None
     if not isinstance(data, dict):
