@@ -183,6 +183,10 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, pixel_file)
+    except OSError as error:
+        if error.filename is None:  # from write(), which doesn't say what it could not write
+            raise OSError(f"{pixel_file}: can't be written ({error.strerror}); free some space, run again") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     status = pixel_file.stat()

@@ -90,8 +90,29 @@ def load_coco_folder(
         DataError: wrong arguments or layout, a ``file_name`` outside the folder, too many unusable images.
     """
     folder = Path(folder).resolve()
-    _check_arguments(image_size, preprocess, val_fraction, workers)
+    if not 0 < val_fraction < 1:
+        raise DataError(f"val_fraction must lie between 0 and 1, got {val_fraction!r}")
     listing = read_folder(folder)
+    cache, built = open_pixels(folder, listing, image_size, preprocess, cache_dir, workers, progress)
+    dataset = assemble(folder, listing, cache, preprocess, val_fraction, split_seed)
+    if built and progress:
+        _print_summary(dataset, listing, cache)
+    return dataset
+
+
+def open_pixels(
+    folder: Path,
+    listing: Listing,
+    image_size: int,
+    preprocess: str,
+    cache_dir: Path | str,
+    workers: int | None = None,
+    progress: bool = False,
+) -> tuple[Cache, bool]:
+    """The cache with a folder's usable images, and whether it had to be built."""
+    check_preprocessing(image_size, preprocess)
+    if workers is not None and workers < 1:
+        raise DataError(f"workers must be at least 1, got {workers!r}")
     key = {
         "folder": str(folder),
         "preprocessing": f"{preprocess}/{imaging.PREPROCESSING_VERSION}",
@@ -108,22 +129,15 @@ def load_coco_folder(
     owner = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
     name = re.sub(r"[^\w.-]", "_", folder.name) or "root"
     stem = Path(cache_dir) / f"{name}-{preprocess}-{image_size}px-{owner}"
-    cache = open_or_build(stem, key, (image_size, image_size, 3), build)
-    dataset = _assemble(folder, listing, cache, f"{preprocess} {image_size}", val_fraction, split_seed)
-    if built and progress:
-        _print_summary(dataset, listing, cache)
-    return dataset
+    return open_or_build(stem, key, (image_size, image_size, 3), build), built
 
 
-def _check_arguments(image_size: int, preprocess: str, val_fraction: float, workers: int | None) -> None:
+def check_preprocessing(image_size: int, preprocess: str) -> None:
+    """Raises DataError for a preprocessing or a size that there isn't."""
     if preprocess not in imaging.PREPROCESSING:
         raise DataError(f"unknown preprocess {preprocess!r}; known: {', '.join(imaging.PREPROCESSING)}")
     if not isinstance(image_size, int) or not 1 <= image_size <= 4096:
         raise DataError(f"image_size must be a whole number from 1 to 4096, got {image_size!r}")
-    if not 0 < val_fraction < 1:
-        raise DataError(f"val_fraction must lie between 0 and 1, got {val_fraction!r}")
-    if workers is not None and workers < 1:
-        raise DataError(f"workers must be at least 1, got {workers!r}")
 
 
 def _source(entry: Entry) -> list[Any]:
@@ -164,7 +178,7 @@ def _decode_all(
     _stop_if_too_many(folder, listing, unusable)
     # Threads: Pillow releases the interpreter lock while decoding and resizing. On two cores they were as
     # fast as processes for photographs of COCO's size (about 550 a second), and nothing outlives a kill.
-    pool = ThreadPoolExecutor(workers or _cpus())
+    pool = ThreadPoolExecutor(workers or cpus())
     bar = tqdm(total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress)
     with warnings.catch_warnings(), bar, pool:
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
@@ -192,7 +206,7 @@ def _decode_all(
     }
 
 
-def _cpus() -> int:
+def cpus() -> int:
     """CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -211,9 +225,10 @@ def _first_few(bad: list[tuple[str, str]], few: int = 5) -> str:
     return "".join(lines) + (f"\n  and {len(bad) - few:,} more" if len(bad) > few else "")
 
 
-def _assemble(
-    folder: Path, listing: Listing, cache: Cache, made_by: str, val_fraction: float, split_seed: int
+def assemble(
+    folder: Path, listing: Listing, cache: Cache, preprocess: str, val_fraction: float = 0.1, split_seed: int = 42
 ) -> Dataset:
+    """The dataset of a folder's captions and of a cache whose notes say which of its images are used."""
     entries = [listing.entries[row] for row in cache.notes["used"]]
     captions = [entry.captions for entry in entries]
     ids = [entry.image_id for entry in entries]
@@ -231,7 +246,7 @@ def _assemble(
         captions=captions,
         image_ids=ids,
         splits=splits,
-        fingerprint=fingerprint(f"{made_by} {cache.pixels_sha256}", captions, ids, splits),
+        fingerprint=fingerprint(f"{preprocess} {cache.pixels.shape[1]} {cache.pixels_sha256}", captions, ids, splits),
         source=_describe_source(folder, listing, Counter(entry.licence for entry in entries)),
         summary={line: counts[line] for line in SUMMARY},
     )
