@@ -84,6 +84,7 @@ class CocoServer(ThreadingHTTPServer):
         self.wrong: dict[str, list[str]] = {}
         self.forever = False
         self.delay = 0.0
+        self.salt = b""  # makes the tags something else than the MD5, as S3 does not
         self.asked: list[tuple[str, str | None, float]] = []
         self.before_answer: Callable[[int], None] = lambda number: None
         self.lock = threading.Lock()
@@ -152,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(data, ranges=mode != "ignore-range")
 
     def tag(self, data: bytes) -> str:
-        return f'"{hashlib.md5(data).hexdigest()}"'
+        return f'"{hashlib.md5(data + self.server.salt).hexdigest()}"'
 
     def answer(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
         headers = {"Content-Type": "image/jpeg", **(headers or {}), "Content-Length": str(len(data))}

@@ -79,14 +79,15 @@ def _captions(listing: Listing) -> str:
 def _categories(listing: Listing) -> str:
     named = Counter(only_category(caption) for entry in listing.entries for caption in entry.captions)
     everything, unambiguous = named.total(), named.total() - named[None]
+    title = f"categories (captions that name exactly one of the study's {len(CATEGORIES)}"
     if not unambiguous:
-        return f"categories (captions that name exactly one of the study's {len(CATEGORIES)})\n  none: no Test 3 on this data"
+        return f"{title})\n  none: no Test 3 on this data"
     lines = [f"  {n:>9,} {n / unambiguous:>6.1%} {name}" for name, n in named.most_common() if name]
     absent = [name for name in CATEGORIES if not named[name]]
     lines += [f"  none: {', '.join(absent)}"] if absent else []
     largest = next(name for name, _ in named.most_common() if name)
     return "\n".join([
-        f"categories (captions that name exactly one of the study's {len(CATEGORIES)}: {unambiguous:,} of {everything:,})",
+        f"{title}: {unambiguous:,} of {everything:,})",
         *lines,
         f"  majority share {named[largest] / unambiguous:.1%}: what always answering {largest!r} scores in Test 3",
     ])  # fmt: skip

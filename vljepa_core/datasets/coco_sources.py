@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import zipfile
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -60,7 +60,7 @@ class ImagesFromZip:
             return await check(await asyncio.to_thread(self.zip.read, self.prefix + name))
         except KeyError:
             raise FetchError("missing", f"{self.where}: {self.prefix}{name}", "not in the zip", ZIP_ADVICE) from None
-        except (Wrong, zipfile.BadZipFile, OSError) as error:
+        except (Wrong, zipfile.BadZipFile, zlib.error, OSError) as error:
             raise FetchError("wrong", f"{self.where}: {self.prefix}{name}", str(error), ZIP_ADVICE) from None
 
 
@@ -133,11 +133,18 @@ async def captions(
         expected = sha256  # a reader's own file may be packed in another way
     else:
         path, source = folder / ANNOTATIONS, url
-        if not path.exists():
-            await fetcher.fetch_to(url, path, expected, _is_zip, progress)
+        if path.exists() and expected and await asyncio.to_thread(_sha256, path) != expected.lower():
+            path.unlink()
+        try:
+            await asyncio.to_thread(_check_zip, path, member)
+        except Wrong:
+            try:
+                await fetcher.fetch_to(url, path, expected, lambda part: _check_zip(part, member), progress)
+            except FetchError as error:
+                raise DataError(f"{error}. If another file than the official one is meant: --sha256") from None
     found = await asyncio.to_thread(_sha256, path)
     if expected and found != expected.lower():
-        raise DataError(f"{path}: its SHA-256 is {found}, expected {expected.lower()}; delete it, or see --sha256")
+        raise DataError(f"{path}: its SHA-256 is {found}, expected {expected.lower()}; see --sha256")
     data = await asyncio.to_thread(_read_member, path, member)
     return data, _origin(source, found, "its SHA-256" if expected else "the CRC in the zip (no SHA-256 was given)")
 
@@ -146,13 +153,24 @@ def _origin(source: str, sha256: str, checked: str) -> dict[str, Any]:
     return {"source": source, "sha256": sha256, "checked with": checked}
 
 
-def _is_zip(part: Path) -> None:
-    with open(part, "rb") as f:
-        start = f.read(64)
-    if not start.startswith(b"PK"):
-        raise Wrong(f"not a zip file; it begins with {start[:32]!r}")
-    if not zipfile.is_zipfile(part):
-        raise Wrong("only the beginning of a zip file")
+def _check_zip(path: Path, member: str) -> None:
+    """Raises Wrong if this is not a whole zip file, or if what it has of ``member`` is damaged."""
+    try:
+        with open(path, "rb") as f:
+            start = f.read(32)
+        if not start.startswith(b"PK"):
+            raise Wrong(f"not a zip file; it begins with {start!r}")
+        if not zipfile.is_zipfile(path):
+            raise Wrong("only the beginning of a zip file")
+        with zipfile.ZipFile(path) as z:
+            if member in z.namelist():
+                z.read(member)
+    except FileNotFoundError:
+        raise Wrong("no such file") from None
+    except Exception as error:  # a damaged zip can fail in zlib, struct and zipfile
+        if isinstance(error, Wrong):
+            raise
+        raise Wrong(f"{member} in it is damaged ({error})") from None
 
 
 def _read_member(path: Path, member: str) -> bytes:
@@ -162,8 +180,8 @@ def _read_member(path: Path, member: str) -> bytes:
             raise DataError(f"{path}: has no {member}, but {there}; choose with --split")
         try:
             return z.read(member)
-        except (zipfile.BadZipFile, OSError, io.UnsupportedOperation) as error:
-            raise DataError(f"{path}: {member} is damaged ({error}); delete the zip and run again") from None
+        except (zipfile.BadZipFile, zlib.error, OSError) as error:
+            raise DataError(f"{path}: {member} is damaged ({error}); {ZIP_ADVICE}") from None
 
 
 def _sha256(path: Path) -> str:

@@ -91,6 +91,9 @@ class Memory:
     def append(self, chunk: bytes) -> None:
         self.data += chunk
 
+    def digest(self, algorithm: str) -> str:
+        return hashlib.new(algorithm, self.data, usedforsecurity=False).hexdigest()
+
 
 class PartFile:
     """A body in ``NAME.part`` beside its target, found again by the next process.
@@ -130,8 +133,8 @@ class PartFile:
                 "and run the same command again"
             ) from error
 
-    def sha256(self) -> str:
-        digest = hashlib.sha256()
+    def digest(self, algorithm: str) -> str:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
         with open(self.path, "rb") as f:
             while block := f.read(2**20):
                 digest.update(block)
@@ -154,6 +157,8 @@ class Fetcher:
         self.patience = patience or Patience()
         self.not_before = 0.0
         self.repeated = 0
+        self.tags_are_md5: bool | None = None  # not known yet
+        self.doubted: dict[str, str] = {}
         self.client = httpx.AsyncClient(
             follow_redirects=True,
             timeout=httpx.Timeout(self.patience.stall, connect=self.patience.connect, pool=None),
@@ -199,13 +204,13 @@ class Fetcher:
         body = PartFile(target, url)
 
         async def whole() -> None:
-            if sha256 is not None and (found := body.sha256()) != sha256.lower():
+            if sha256 is not None and (found := body.digest("sha256")) != sha256.lower():
                 raise Wrong(f"its SHA-256 is {found}, expected {sha256.lower()}")
             if check is not None:
                 check(body.path)
 
         try:
-            await self._repeat(url, body, whole, progress)
+            await self._repeat(url, body, whole, progress, checked=sha256 is not None)
             body.finish()
         finally:
             body.close()
@@ -216,14 +221,19 @@ class Fetcher:
         body: Memory | PartFile,
         whole: Callable[[], Awaitable[T]],
         progress: Callable[[int, int | None], None] | None = None,
+        checked: bool = False,
     ) -> T:
+        """``checked``: ``whole`` compares a checksum, so that the server's tag needn't be."""
         failures = wrong = 0
         while True:
             before, reason, wait = body.size, "", None
             await self._wait_for_server()
             try:
                 await self._receive(url, body, progress)
-                return await whole()
+                result = await whole()
+                if not checked:
+                    self._check_tag(url, body)
+                return result
             except Wrong as error:
                 wrong += 1
                 body.restart(None)
@@ -251,6 +261,23 @@ class Fetcher:
             else:
                 longest = min(self.patience.longest_wait, self.patience.first_wait * 2 ** (failures - 1))
                 await asyncio.sleep(longest * random.uniform(0.5, 1.0))
+
+    def _check_tag(self, url: str, body: Memory | PartFile) -> None:
+        """COCO's server (S3) gives the MD5 of a file as its tag: the only checksum there is for an image.
+
+        Nothing promises it. If the same bytes with another MD5 come twice before any has been right, the tags of
+        this server are something else.
+        """
+        if self.tags_are_md5 is False or not body.tag or not re.fullmatch(r'"[0-9a-f]{32}"', body.tag):
+            return
+        found = body.digest("md5")
+        if found == body.tag.strip('"'):
+            self.tags_are_md5 = True
+        elif self.tags_are_md5 is None and self.doubted.get(url) == found:
+            self.tags_are_md5 = False
+        else:
+            self.doubted[url] = found
+            raise Wrong("its MD5 is not the one that the server gives for it")
 
     async def _wait_for_server(self) -> None:
         while (left := self.not_before - time.monotonic()) > 0:
