@@ -144,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(302, b"", {"Location": f"/{path}"})
         elif mode == "damaged":
             half = len(data) // 2
-            self.answer(200, data[:half] + bytes(200) + data[half + 200 :])
+            self.answer(200, data[:half] + bytes(200) + data[half + 200 :], {"ETag": self.tag(data)})
         elif mode == "short":  # a correct header for a file that lost its end
             self.answer(200, data[: int(len(data) * 0.6)])
         elif mode in ("reset", "cut", "stall", "trickle"):
