@@ -21,8 +21,8 @@ endif
 ifneq ($(shell [[ '$(SEED)' =~ ^[0-9]+$$ ]] && echo number),number)
 $(error SEED=$(SEED) is not a whole number; use for example SEED=0)
 endif
-ifneq ($(shell [[ '$(DATA)' =~ ^(shapes|scenes)$$ || -d '$(DATA)' ]] && echo found),found)
-$(error DATA=$(DATA) is neither shapes, scenes nor a folder; a folder holds images/ and captions_*.json)
+ifneq ($(shell [[ '$(DATA)' =~ ^(shapes|scenes(:[0-4])?)$$ || -d '$(DATA)' ]] && echo found),found)
+$(error DATA=$(DATA) is neither shapes, scenes (or scenes:0 to scenes:4) nor a folder; a folder holds images/ and captions_*.json)
 endif
 
 # ---- which Python -----------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ BUILD := build/$(TAG)
 NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
 CORE := $(shell find vljepa_core -name '*.py')
-RECORDED := $(wildcard data/recorded/*)
+RECORDED := $(wildcard data/recorded/*/*.json)
 BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py $(wildcard book/*.md book/_static/*)
 HTML := $(BUILD)/_build/html/index.html
 

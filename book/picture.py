@@ -31,13 +31,11 @@ def picture(scale: str) -> Figure:
         ax.imshow(validation.images[i], interpolation="nearest")
         ax.set_axis_off()
         said = "\n".join(textwrap.wrap(validation.texts[i], 30))
-        ax.set_title(said, fontsize=8.5, y=-0.02, va="top", color="#333333")
+        ax.set_title(said, fontsize=8.5, y=-0.07, va="top", color="#333333")
     caption, count = Counter(written.values()).most_common(1)[0]
-    share = f"{count} of {len(written)} pictures"
-    fig.suptitle(
-        "\n".join(textwrap.wrap(f"What the plan's decoder writes for {share}: “{caption}”", 78)), fontsize=12, weight="bold"
-    )
-    fig.supxlabel("grey: what the generator says about each", fontsize=8.5, color="#333333")
+    title = f"What Run 2 writes for {count} of {len(written)} pictures: “{caption}”"
+    fig.suptitle("\n".join(textwrap.wrap(title, 78)), fontsize=12, weight="bold")
+    fig.supxlabel("under each picture: its reference caption", fontsize=8.5, color="#333333")
     return fig
 
 

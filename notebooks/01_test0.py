@@ -28,9 +28,10 @@ seed = 0
 import vljepa_core
 from vljepa_core import figures, report
 
-settings = dict(scale=scale, data=data, seed=seed)  # change one thing here: add plan_vectors=32, for K = 32
+# Change one thing here: dict(scale=scale, data=data, seed=seed, plan_vectors=32) is K = 32.
+settings = dict(scale=scale, data=data, seed=seed)
 run = vljepa_core.prepare("test0", **settings)  # the recipe and its data
-record = vljepa_core.run("test0", **settings)  # loaded if it is there, else trained
+record = vljepa_core.run("test0", **settings)  # loaded, or trained
 recorded = vljepa_core.recorded("test0")
 
 # %% [markdown]

@@ -88,6 +88,16 @@ def test_data_that_does_not_exist_is_refused_with_what_does(data_dir: Path) -> N
         load_dataset("scense", recipe("run2", "smoke"), data_dir)
 
 
+def test_difficulty_is_part_of_the_name_of_the_data(data_dir: Path) -> None:
+    small = recipe("run2", "smoke", n_train=20, n_val=5, image_size=32)
+    plain, easy = (load_dataset(data, small, data_dir) for data in ("scenes", "scenes:0"))
+    assert (plain.name, easy.name) == ("scenes", "scenes-level0")
+    assert max(len(c[0]) for c in easy.captions) < 20 < max(len(c[0]) for c in plain.captions)
+    assert load_dataset("scenes:3", small, data_dir).fingerprint == plain.fingerprint
+    with pytest.raises(DataError, match="0.*4"):
+        load_dataset("scenes:9", small, data_dir)
+
+
 def test_test0_is_always_shapes(data_dir: Path) -> None:
     assert load_dataset("no/such/folder", recipe("test0", "smoke"), data_dir).name == "shapes"
 

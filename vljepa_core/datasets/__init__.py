@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from vljepa_core.datasets.dataset import DataError, Dataset
@@ -20,8 +21,9 @@ def load_dataset(data: str, recipe: Recipe, cache_dir: Path, progress: bool = Fa
     a folder has what it has.
 
     Args:
-        data: ``shapes``, ``scenes``, ``coco`` (what ``python -m vljepa_core data coco`` fetched), or the path of a
-            folder with ``images/`` and ``captions_*.json``, or of one that ``data coco`` made.
+        data: ``shapes``; ``scenes``, or ``scenes:LEVEL`` for another difficulty than the COCO-like one (0, like
+            Test 0, to 4); ``coco``, fetched by ``python -m vljepa_core data coco``; or the path of a folder with
+            ``images/`` and ``captions_*.json``, or of one that ``data coco`` made.
 
     Raises:
         DataError: no such data, or a folder that can't be used.
@@ -31,11 +33,16 @@ def load_dataset(data: str, recipe: Recipe, cache_dir: Path, progress: bool = Fa
         from vljepa_core.datasets.shapes import make_shapes
 
         return make_shapes(recipe.n_train, recipe.n_val, recipe.image_size)
-    if data == "scenes":
-        from vljepa_core.datasets.scenes import make_scenes
+    if re.fullmatch(r"scenes(:\d+)?", data):
+        from vljepa_core.datasets.scenes import COCO_LIKE, make_scenes
 
         return make_scenes(
-            recipe.n_train, recipe.n_val, recipe.image_size, cache_dir=cache_dir / "scenes", progress=progress
+            recipe.n_train,
+            recipe.n_val,
+            recipe.image_size,
+            difficulty=int(data.partition(":")[2] or COCO_LIKE),
+            cache_dir=cache_dir / "scenes",
+            progress=progress,
         )
     folder = find_folder(data)
     if (folder / "download.json").exists():

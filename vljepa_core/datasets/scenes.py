@@ -132,7 +132,7 @@ def make_scenes(
     indices = {"train": np.arange(n_train), "val": np.arange(n_train, n_train + n_val)}
     stamp = json.dumps({"scenes": parameters, "pixels": pixels_sha256}, sort_keys=True)
     return Dataset(
-        name="scenes",
+        name="scenes" if difficulty == COCO_LIKE else f"scenes-level{difficulty}",
         images=images,
         captions=captions,
         image_ids=ids,
