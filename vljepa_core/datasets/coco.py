@@ -8,12 +8,14 @@ is copied into memory. An image that can't be used is dropped and counted; if th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import stat
 import sys
 import warnings
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
 
 MAX_UNUSABLE_SHARE, MAX_UNUSABLE_FEW = 0.10, 10
 MAX_CAPTION_BYTES = 126  # of 128 ids one is BOS and one EOS; the tokenizer cuts longer captions
-BLOCK = 512  # images decoded between two writes: bounds what waits in memory
+BLOCK = 32  # images that a thread decodes before it hands them over: handing over costs as much as a small image
+WAITING = 4  # blocks for each thread that may wait to be written: bounds the memory
 
 HANDLED = {  # imaging.decode's note -> its line in the summary
     "grey": "grey images converted",
@@ -175,17 +178,21 @@ def _decode_all(
         except imaging.BadImage as bad:
             return bad
 
+    def blocks(start: int) -> list[tuple[np.ndarray, list[str]] | imaging.BadImage]:
+        return [one(entry) for entry in entries[start : start + BLOCK]]
+
     _stop_if_too_many(folder, listing, unusable)
     # Threads: Pillow releases the interpreter lock while decoding and resizing. On two cores they were as
     # fast as processes for photographs of COCO's size (about 550 a second), and nothing outlives a kill.
-    pool = ThreadPoolExecutor(workers or cpus())
+    workers = workers or cpus()
+    pool = ThreadPoolExecutor(workers)
     bar = tqdm(total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress)
     with warnings.catch_warnings(), bar, pool:
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
-        for start in range(0, len(entries), BLOCK):
-            block = entries[start : start + BLOCK]
-            for row, (entry, result) in enumerate(zip(block, pool.map(one, block), strict=True), start):
-                bar.update()
+        for start, results in _in_order(pool, blocks, len(entries), WAITING * workers):
+            bar.update(len(results))
+            for row, result in enumerate(results, start):
+                entry = entries[row]
                 if isinstance(result, imaging.BadImage):
                     counts[REFUSED[result.kind]] += 1
                     unusable.append((entry.file_name, f"{result.kind}: {result}"))
@@ -204,6 +211,24 @@ def _decode_all(
         "counts": dict(counts),
         "licences": [entries[row].licence for row in used],
     }
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, decode: Callable[[int], list], n: int, waiting: int
+) -> Iterator[tuple[int, list]]:
+    """``decode(start)`` of every block, in order, some blocks ahead of the one that is asked for."""
+    starts, ahead = iter(range(0, n, BLOCK)), deque()
+    try:
+        while True:
+            for start in itertools.islice(starts, waiting - len(ahead)):
+                ahead.append((start, pool.submit(decode, start)))
+            if not ahead:
+                return
+            start, future = ahead.popleft()
+            yield start, future.result()
+    finally:
+        for _, future in ahead:
+            future.cancel()
 
 
 def cpus() -> int:
