@@ -96,11 +96,11 @@ def _build_anew(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], bui
     for left_over in stem.parent.glob(f"{glob.escape(stem.name)}.*.tmp-*"):
         left_over.unlink(missing_ok=True)  # of a killed builder: we hold the lock, so nobody writes it
     _build(stem, key, row_shape, build)
-    return open_cache(stem, key)
+    return open_cache(stem, key, just_written=True)
 
 
-def open_cache(stem: Path, key: dict[str, Any]) -> Cache:
-    """Open and check an existing cache.
+def open_cache(stem: Path, key: dict[str, Any], just_written: bool = False) -> Cache:
+    """Open and check an existing cache; one that was ``just_written`` without reading all its pixels again.
 
     Raises:
         FileNotFoundError: there is none.
@@ -123,7 +123,8 @@ def open_cache(stem: Path, key: dict[str, Any]) -> Cache:
     if pixels.dtype != np.uint8 or list(pixels.shape) != body["shape"] or not pixels.flags.c_contiguous:
         raise CacheProblem(f"{pixel_file.name} holds {pixels.dtype} {pixels.shape}, not uint8 {body['shape']}")
     untouched = status.st_mtime_ns == body["mtime_ns"]
-    if not (untouched and status.st_size > FULL_CHECK_BYTES) and _sha256(pixel_file) != body["pixels_sha256"]:
+    trusted = untouched and (just_written or status.st_size > FULL_CHECK_BYTES)
+    if not trusted and _sha256(pixel_file) != body["pixels_sha256"]:
         raise CacheProblem(f"the pixels in {pixel_file.name} don't have the SHA-256 in {sidecar_file.name}")
     return Cache(pixels=pixels, pixels_sha256=body["pixels_sha256"], notes=body["notes"])
 
