@@ -4,8 +4,9 @@
 
 The plain way: Pillow, one process, a Python list of arrays, ``np.stack`` and ``np.save`` in the end. Ours:
 ``load_coco_folder`` from nothing, that is reading the captions, decoding in threads, the checked cache, opening it.
-Every measurement is a process of its own (peak memory belongs to a process), started in turn: plain, ours, plain,
-ours. Imports are not counted.
+Every measurement is a process of its own (peak memory belongs to a process), in turn: plain, ours, ceiling, plain,
+... Imports are not counted. The ceiling is what one plain process on each CPU decode together, each all of the
+images and none waiting for another: how much the machine has to give just then, whatever the program.
 
 FOLDER is a COCO-captions folder. Its photographs are measured as they are, and enlarged to 640 x 480 with some noise
 in a temporary folder, which gives files of COCO's size (about 0.16 MB): what COCO's images cost to decode.
@@ -73,12 +74,12 @@ def one(way: str, folder: Path, size: int, preprocess: str) -> None:
 def measure(folder: Path, size: int, preprocess: str, rounds: int) -> dict[str, dict[str, float]]:
     """Both ways in turn; medians over the rounds."""
     runs: dict[str, list[dict]] = {way: [] for way in WAYS}
+    ceilings = []
     for _ in range(rounds):
         for way in WAYS:
-            command = [sys.executable, __file__, str(folder), "--one", way, str(size), preprocess]
-            environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            runs[way].append(json.loads(done.stdout))
+            runs[way] += at_once(1, way, folder, size, preprocess)
+        together = at_once(cpus(), "plain", folder, size, preprocess)
+        ceilings.append(sum(runs["plain"][-1]["seconds"] / row["seconds"] for row in together))
     found = {
         way: {
             "images": rows[0]["images"],
@@ -91,7 +92,24 @@ def measure(folder: Path, size: int, preprocess: str, rounds: int) -> dict[str, 
         for way, rows in runs.items()
     }
     ratios = [a["seconds"] / b["seconds"] for a, b in zip(runs["plain"], runs["ours"], strict=True)]
-    return {**found, "times_faster": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}}
+    spread = {"times_faster": ratios, "ceiling": ceilings}
+    return {
+        **found,
+        **{k: {"median": statistics.median(v), "least": min(v), "most": max(v)} for k, v in spread.items()},
+    }
+
+
+def at_once(n: int, way: str, folder: Path, size: int, preprocess: str) -> list[dict]:
+    """n processes side by side."""
+    command = [sys.executable, __file__, str(folder), "--one", way, str(size), preprocess]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    children = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(n)]
+    return [json.loads(child.communicate()[0]) for child in children]
+
+
+def cpus() -> int:
+    """CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def enlarged(folder: Path, target: Path, n: int) -> Path:
@@ -127,11 +145,11 @@ def main() -> None:
         return one(options.one[0], options.folder, int(options.one[1]), options.one[2])
     if not options.folder.is_dir():
         parser.error(f"{options.folder}: no such folder; give one with images/ and captions*.json")
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    machine = f"{platform.machine()}, {cpus} CPUs, Python {platform.python_version()}"
+    machine = f"{platform.machine()}, {cpus()} CPUs, Python {platform.python_version()}"
     report = {"machine": machine, "rounds": options.rounds, "cases": {}}
     print(f"{machine}; medians of {options.rounds} interleaved rounds (slowest to fastest)")
-    print(f"{'':34}{'plain, images/s':>26}{'ours, images/s':>26}{'times faster':>22}{'peak MiB, plain | ours':>25}")
+    heads = ("plain, images/s", 26), ("ours, images/s", 26), ("times faster", 22), ("ceiling", 22)
+    print(" " * 36 + "".join(f"{head:>{width}}" for head, width in (*heads, ("peak MiB, plain | ours", 25))))
     with tempfile.TemporaryDirectory() as temporary:
         large = enlarged(options.folder, Path(temporary) / "large", options.enlarged)
         for name, folder in (("640 x 480", large), ("as they are", options.folder)):
@@ -142,10 +160,12 @@ def main() -> None:
                 rates = [
                     f"{r['per_second']:,.0f} ({r['slowest']:,.0f} to {r['fastest']:,.0f})" for r in map(found.get, WAYS)
                 ]
-                t = found["times_faster"]
-                times = f"{t['median']:.2f} ({t['least']:.2f} to {t['most']:.2f})"
+                spreads = [
+                    f"{t['median']:.2f} ({t['least']:.2f} to {t['most']:.2f})"
+                    for t in (found["times_faster"], found["ceiling"])
+                ]
                 peaks = f"{found['plain']['peak_mib']:.0f} | {found['ours']['peak_mib']:.0f}"
-                print(f"{case:34}{rates[0]:>26}{rates[1]:>26}{times:>22}{peaks:>25}", flush=True)
+                print(f"{case:36}{rates[0]:>26}{rates[1]:>26}{spreads[0]:>22}{spreads[1]:>22}{peaks:>25}", flush=True)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     print(options.json)
