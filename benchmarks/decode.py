@@ -3,7 +3,7 @@
     python benchmarks/decode.py [FOLDER] [--rounds 5] [--json build/benchmarks/decode.json]
 
 The plain way: Pillow, one process, a Python list of arrays, ``np.stack`` and ``np.save`` in the end. Ours:
-``load_coco_folder`` from nothing, that is reading the captions, decoding in threads, the checked cache, opening it.
+``open_pixels`` from nothing, that is decoding in threads, the checked cache, opening it. Neither reads the captions.
 Every measurement is a process of its own (peak memory belongs to a process), in turn: plain, ours, ceiling, plain,
 ... Imports are not counted. The ceiling is what one plain process on each CPU decode together, each all of the
 images and none waiting for another: how much the machine has to give just then, whatever the program.
@@ -25,19 +25,23 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vljepa_core.datasets.annotations import Listing
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data" / "flickr8k"
 WAYS = ("plain", "ours")
 
 
-def plain(folder: Path, size: int, preprocess: str, out: Path) -> int:
+def plain(files: list[Path], size: int, preprocess: str, out: Path) -> int:
     """The way one would write it first."""
     import numpy as np
     from PIL import Image, ImageOps
 
     images = []
-    for path in sorted((folder / "images").iterdir()):
+    for path in files:
         image = Image.open(path).convert("RGB")
         if preprocess == "squash":
             image = image.resize((128, 128), Image.Resampling.BICUBIC).resize((size, size), Image.Resampling.BILINEAR)
@@ -48,11 +52,11 @@ def plain(folder: Path, size: int, preprocess: str, out: Path) -> int:
     return len(images)
 
 
-def ours(folder: Path, size: int, preprocess: str, out: Path) -> int:
+def ours(folder: Path, listing: Listing, size: int, preprocess: str, out: Path) -> int:
     """This repository's."""
-    from vljepa_core.datasets.coco import load_coco_folder
+    from vljepa_core.datasets.coco import open_pixels
 
-    return len(load_coco_folder(folder, size, preprocess=preprocess, cache_dir=out, progress=False).images)
+    return len(open_pixels(folder, listing, size, preprocess, out)[0].pixels)
 
 
 def one(way: str, folder: Path, size: int, preprocess: str) -> None:
@@ -61,11 +65,17 @@ def one(way: str, folder: Path, size: int, preprocess: str) -> None:
     from PIL import Image  # noqa: F401
 
     import vljepa_core.datasets.coco  # noqa: F401
+    from vljepa_core.datasets.annotations import read_folder
 
+    listing = read_folder(folder)
+    files = [Path(entry.path) for entry in listing.entries]
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        n = {"plain": plain, "ours": ours}[way](folder, size, preprocess, Path(out))
+        if way == "plain":
+            n = plain(files, size, preprocess, Path(out))
+        else:
+            n = ours(folder, listing, size, preprocess, Path(out))
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"images": n, "seconds": seconds, "peak_mib": peak / 1024, "idle_mib": idle / 1024}))

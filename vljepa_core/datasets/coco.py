@@ -8,6 +8,7 @@ is copied into memory. An image that can't be used is dropped and counted; if th
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import os
 import re
@@ -31,6 +32,7 @@ from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
 MAX_UNUSABLE_SHARE, MAX_UNUSABLE_FEW = 0.10, 10
 MAX_CAPTION_BYTES = 126  # of 128 ids one is BOS and one EOS; the tokenizer cuts longer captions
 BLOCK = 32  # images that a thread decodes before it hands them over: handing over costs as much as a small image
+READ_AT_ONCE = 2**24  # bytes of a file; reading it in pieces, threads would wait for each other at every piece
 WAITING = 4  # blocks for each thread that may wait to be written: bounds the memory
 
 HANDLED = {  # imaging.decode's note -> its line in the summary
@@ -166,17 +168,22 @@ def _decode_all(
 
     def one(entry: Entry) -> tuple[np.ndarray, list[str]] | imaging.BadImage:
         try:
-            mode = os.stat(entry.path).st_mode
+            status = os.stat(entry.path)
         except FileNotFoundError:
             return imaging.BadImage("missing", "no such file")
         except OSError as error:
             return imaging.BadImage("unreadable", str(error.strerror))
-        if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
             return imaging.BadImage("unreadable", "not a regular file")
         try:
-            return imaging.decode(Path(entry.path), image_size, preprocess)
+            file = Path(entry.path)
+            if status.st_size <= READ_AT_ONCE:
+                file = io.BytesIO(file.read_bytes())
+            return imaging.decode(file, image_size, preprocess)
         except imaging.BadImage as bad:
             return bad
+        except OSError as error:
+            return imaging.BadImage("unreadable", str(error.strerror))
 
     def blocks(start: int) -> list[tuple[np.ndarray, list[str]] | imaging.BadImage]:
         return [one(entry) for entry in entries[start : start + BLOCK]]

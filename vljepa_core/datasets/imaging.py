@@ -87,8 +87,8 @@ def decode(file: Path | BinaryIO, image_size: int, preprocess: str) -> tuple[np.
     except Image.DecompressionBombError:  # Pillow's own limit, met before the size could be read
         raise BadImage("too large", f"the limit is {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # on damaged files Pillow's parsers raise nearly every built-in exception
-        name = file.name if isinstance(file, Path) else "the image"
-        reason = str(error).replace(str(file), name).replace(repr(file), name) or type(error).__name__
+        text = str(error).replace(f" {file!r}", "")  # of a file in memory this would be its address
+        reason = (text.replace(str(file), file.name) if isinstance(file, Path) else text) or type(error).__name__
         raise BadImage("unreadable", reason) from None
 
 
