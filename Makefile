@@ -111,7 +111,7 @@ $(ENV)/.ready: pyproject.toml constraints.txt
 	    '$(CONDA)' create --yes --quiet --prefix '$(ENV)' --override-channels --channel conda-forge python=3.11 pip \
 	      || { echo "environment: $(CONDA) failed. 'make env CONDA=' uses python's own venv instead." >&2; exit 1; }; \
 	  else \
-	    $(BASE_PYTHON) -c 'import sys; ok = sys.version_info >= (3, 10); print(ok or f"environment: {sys.executable} is Python {sys.version.split()[0]}; 3.10 or newer is needed. Choose one: make env BASE_PYTHON=python3.11"); sys.exit(not ok)' >&2; \
+	    $(BASE_PYTHON) -c 'import sys; ok = sys.version_info >= (3, 10); ok or print(f"environment: {sys.executable} is Python {sys.version.split()[0]}; 3.10 or newer is needed. Choose one: make env BASE_PYTHON=python3.11"); sys.exit(not ok)' >&2; \
 	    $(BASE_PYTHON) -m venv '$(ENV)' \
 	      || { rm -rf '$(ENV)'; echo "environment: $(BASE_PYTHON) cannot make a venv. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
 	  fi; \

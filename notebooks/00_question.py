@@ -36,6 +36,7 @@ seed = 0
 import vljepa_core
 from vljepa_core import figures, report
 from vljepa_core.describe import data_flow
+from vljepa_core.published import DIFFERENCES
 
 paper = vljepa_core.recipe("run2", "paper")
 run = vljepa_core.prepare("run2", scale=scale, data=data, seed=seed)
@@ -86,10 +87,19 @@ figures.sample_grid(run.examples["val"], 8)
 figures.category_shares(run.dataset)
 
 # %% [markdown]
-# Captions are written in bytes. The model sees at most 126 of them; a longer caption loses its end.
+# Captions are written in bytes. A caption of more than 126 is cut, and with its last bytes it loses the mark that it has ended.
 
 # %%
 figures.caption_lengths(run.dataset)
+
+# %% [markdown]
+# ## Where the report and the code differ
+#
+# The study's text and its scripts do not always say the same. Here the code is reproduced, and what the report describes is an option
+# where it matters.
+
+# %%
+report.bullets(DIFFERENCES)
 
 # %% [markdown]
 # ## What would count as an answer

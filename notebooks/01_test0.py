@@ -26,7 +26,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, report
+from vljepa_core import baselines, figures, report
 
 # Change one thing here: dict(scale=scale, data=data, seed=seed, plan_vectors=32) is K = 32.
 settings = dict(scale=scale, data=data, seed=seed)
@@ -47,7 +47,8 @@ report.recipe_table(run.recipe, vljepa_core.recipe("test0", "paper"))
 # ## What came out
 
 # %%
-report.results_table("test0", record, recorded)
+trivial = baselines.of_run(run.recipe, run.examples)
+report.results_table("test0", record, recorded, trivial=trivial)
 
 # %% [markdown]
 # ## How we know
@@ -55,13 +56,15 @@ report.results_table("test0", record, recorded)
 # The loss is plain cross-entropy here: no label smoothing, no diversity loss, no warm-up.
 
 # %%
-figures.loss_curves(record, recorded)
+figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recipe, run.examples))
 
 # %% [markdown]
 # **The collapse, epoch by epoch.** A plan that depends on the image differs between images: the mean cosine between
 # the plans of different images is below 1, their effective rank above 1, and the share of the plan's variance that lies
 # between images above 0. A decoder that uses the plan then writes different captions for different pictures. The last
-# panel is the gradient norm that reaches the visual encoder: where it dries up, the image can no longer be learned.
+# panel is the gradient norm that reaches the visual encoder: where it dries up while the loss is still high, the image can no
+# longer be learned. A cosine near 1 need not mean identical plans, and a low one need not mean rich ones (two opposite clusters
+# have a low cosine and rank 1): read the panels together.
 
 # %%
 figures.collapse_metrics(record, recorded)

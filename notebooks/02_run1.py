@@ -25,7 +25,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, report
+from vljepa_core import baselines, figures, report
 
 # Change one thing here: dict(scale=scale, data=data, seed=seed, plan_vectors=32) is K = 32.
 settings = dict(scale=scale, data=data, seed=seed)
@@ -47,22 +47,26 @@ report.recipe_table(run.recipe, vljepa_core.recipe("run1", "paper"))
 # ## What came out
 
 # %%
-report.results_table("run1", record, recorded)
+trivial = baselines.of_run(run.recipe, run.examples)
+report.results_table("run1", record, recorded, trivial=trivial)
 
 # %% [markdown]
 # ## How we know
 #
 # The training loss contains label smoothing and is taken in training mode, as the study reports it. The validation loss is neither
-# smoothed nor dropped out. The two therefore do not meet even without overfitting.
+# smoothed nor dropped out. The two therefore do not meet even without overfitting. The lines belong to the training loss: what an image-blind model reaches
+# that knows every training caption by heart, and what label smoothing leaves even to a model that knows every byte.
 
 # %%
-figures.loss_curves(record, recorded)
+figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recipe, run.examples))
 
 # %% [markdown]
 # **The collapse, epoch by epoch.** A plan that depends on the image differs between images: the mean cosine between
 # the plans of different images is below 1, their effective rank above 1, and the share of the plan's variance that lies
 # between images above 0. A decoder that uses the plan then writes different captions for different pictures. The last
-# panel is the gradient norm that reaches the visual encoder: where it dries up, the image can no longer be learned.
+# panel is the gradient norm that reaches the visual encoder: where it dries up while the loss is still high, the image can no
+# longer be learned. A cosine near 1 need not mean identical plans, and a low one need not mean rich ones (two opposite clusters
+# have a low cosine and rank 1): read the panels together.
 
 # %%
 figures.collapse_metrics(record, recorded)

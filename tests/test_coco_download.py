@@ -20,7 +20,7 @@ from tests.coco_server import ZIP, CocoServer, layout, write_root
 from tests.conftest import REPOSITORY, TINY
 from vljepa_core.__main__ import main
 from vljepa_core.datasets import DataError, Dataset, load_dataset
-from vljepa_core.datasets.annotations import parse_captions
+from vljepa_core.datasets.annotations import parse_annotations
 from vljepa_core.datasets.arrivals import Arrivals
 from vljepa_core.datasets.coco import load_coco_folder
 from vljepa_core.datasets.coco_download import Request, download, draw_sample
@@ -454,7 +454,7 @@ def test_what_can_not_be_fetched_is_one_line(arguments: list[str], says: str, da
 
 
 def test_the_official_captions_make_a_sample(coco_captions: Path) -> None:
-    data = parse_captions(coco_captions.read_bytes(), "val2017")
+    data = parse_annotations(coco_captions.read_bytes(), "val2017")
     sample = draw_sample(data, 1_000, 42)
     assert len(sample["images"]) == 1_000 and len(sample["licenses"]) == 8
     assert {a["image_id"] for a in sample["annotations"]} == {row["id"] for row in sample["images"]}

@@ -16,7 +16,7 @@ from vljepa_core.decision_tree import DecisionPath, decision_path
 from vljepa_core.describe import data_flow
 from vljepa_core.figures import boxes, display, style
 from vljepa_core.figures.confusion import wilson
-from vljepa_core.published import loss_references
+from vljepa_core.metrics import Metric
 from vljepa_core.recipes import recipe
 
 
@@ -63,7 +63,9 @@ def make_examples() -> Examples:
 
 PATH = decision_path({"test0": "PASS", "run2": "FAIL", "test3": "PARTIAL", "run3": "FAIL", "run4": "FAIL"})
 FIGURES = {
-    "loss_curves": lambda: figures.loss_curves(make_record(), [make_record(seed=1)], loss_references("run2")),
+    "loss_curves": lambda: figures.loss_curves(
+        make_record(), [make_record(seed=1)], {"blind memoriser": 1.040, "floor": 0.878}
+    ),
     "collapse_metrics": lambda: figures.collapse_metrics(make_record(), [make_record(seed=1)]),
     "confusion_matrix": lambda: figures.confusion_matrix(make_record("test3")),
     "class_accuracy": lambda: figures.class_accuracy(make_record("test3")),
@@ -74,6 +76,13 @@ FIGURES = {
     "data_flow": lambda: figures.data_flow(data_flow(recipe("run2", scale="smoke"))),
     "category_shares": lambda: figures.category_shares(make_dataset()),
     "caption_lengths": lambda: figures.caption_lengths(make_dataset()),
+    "answer_bars": lambda: figures.answer_bars(
+        {"ours": {"cider": Metric(0.1, 0.08, 0.12, 9)}, "chance": {"cider": Metric(0.1, None, None, 9)}},
+        ["cider"],
+        "ours",
+    ),
+    "caption_coverage": lambda: figures.caption_coverage({"ours": [9], "humans'": [2, *[1] * 7]}),
+    "recall_curves": lambda: figures.recall_curves({"caption to image": np.linspace(0.1, 1, 9)}),
 }
 
 

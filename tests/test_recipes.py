@@ -10,7 +10,7 @@ from vljepa_core.recipes import CHANGES, EXPERIMENTS, SCALES, RecipeError, recip
 
 
 def test_paper_recipes_are_the_published_ones() -> None:
-    """PUBLISHED.md sections 1 and 2."""
+    """Against the values that the report and its scripts give."""
     for name in ("run2", "run3", "run4"):
         r = recipe(name, "paper")
         assert (r.n_train, r.n_val, r.epochs, r.batch_size, r.warmup_epochs) == (18_000, 2_000, 100, 32, 10)

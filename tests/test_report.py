@@ -9,7 +9,7 @@ import pytest
 
 from vljepa_core import report
 from vljepa_core.datasets.dataset import Dataset
-from vljepa_core.published import PUBLISHED, loss_references
+from vljepa_core.published import PUBLISHED, Baseline
 from vljepa_core.recipes import EXPERIMENTS, recipe
 
 
@@ -66,7 +66,7 @@ def test_published_numbers_are_those_of_the_study():
     assert all(m.source for run in PUBLISHED.values() for m in run.metrics.values())
     with pytest.raises(TypeError):
         PUBLISHED["run2"].metrics["train_loss"] = None
-    assert list(loss_references("run2").values()) == [1.0619, 1.040, 0.878] and loss_references("test0") == {}
+    assert [b.value for b in PUBLISHED["run2"].baselines["train_loss"]] == [1.040, 0.878]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -143,3 +143,12 @@ def test_dataset_table_says_what_was_refused():
     shown = report.dataset_table(data).html
     assert "missing images" in shown and "grey images" not in shown
     assert "1 further checks" in shown and "drawn &lt;here&gt;" in shown
+
+
+def test_trivial_answers_on_this_data_stand_before_those_on_other_data():
+    own = {"sampled_content_match": (Baseline("caption of another image", 0.237, "this build"),)}
+    record = make_record()
+    record["metrics"]["sampled_content_match"] = {"value": 0.298, "low": 0.25, "high": 0.34, "n": 400}
+    shown = report.results_table("run2", record, trivial=own).html
+    row = next(r for r in shown.split("<tr>") if "content match, t" in r)
+    assert row.index("23.7%") < row.index("6.1%")

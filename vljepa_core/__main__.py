@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | describe | data``: the core from a terminal."""
+"""``python -m vljepa_core run | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ast
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from vljepa_core.data_commands import add_data_command
@@ -33,6 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     describe.add_argument("--json", action="store_true", help="machine-readable")
     describe.set_defaults(function=describe_command)
+
+    audit = commands.add_parser("audit", help="does a captioner look at its images? any model's captions, no model run")
+    audit.add_argument("predictions", type=Path, help='COCO results: [{"image_id": 42, "caption": "a dog runs"}, ...]')
+    audit.add_argument("captions", type=Path, help="human captions of these images, a COCO captions file")
+    audit.add_argument("--train", type=Path, metavar="FILE", help="the captions it was trained on, likewise")
+    audit.add_argument(
+        "--scores",
+        type=Path,
+        metavar="FILE",
+        help=".npy of floats (N, N), nats: [i, j] is log p(a human caption of image i | image j), images in the order "
+        "of the predictions (their first N)",
+    )
+    audit.add_argument("--html", type=Path, metavar="FILE", help="write the report with figures to this file")
+    audit.add_argument("--partial", action="store_true", help="only some of the images were captioned")
+    audit.set_defaults(function=audit_command)
 
     add_data_command(commands)
     for command in (run, describe):
@@ -76,6 +92,8 @@ def run_command(options: argparse.Namespace) -> int:
     from vljepa_core.records import recorded_path
 
     changes = parse_changes(options.set)
+    if options.keep and changes:
+        raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
     asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
     if not options.no_estimate:
         missing = []
@@ -125,6 +143,32 @@ def describe_command(options: argparse.Namespace) -> int:
     print(f"{'one training step':28} {found['flops_per_step'] / 1e9:>14,.1f} GFLOP ({found['flops_note']})")
     for part, count in found["memory_bytes"].items():
         print(f"{'memory, ' + part.replace('_', ' '):34} {count / 2**20:>8,.0f} MiB (estimate, float32)")
+    return 0
+
+
+def audit_command(options: argparse.Namespace) -> int:
+    """Print an audit of a captioner's output, and write its page."""
+    from vljepa_core import audit_files
+    from vljepa_core.audit import audit
+    from vljepa_core.audit_page import page, terminal
+    from vljepa_core.figures.display import printable
+    from vljepa_core.files import write_atomically
+
+    read = [options.predictions, options.captions, options.train, options.scores]
+    if options.html and options.html.resolve() in [path.resolve() for path in read if path]:
+        raise DataError(f"--html {options.html}: that is a file to be read; name another one")
+    references = audit_files.read_captions(options.captions)
+    predictions = audit_files.read_predictions(options.predictions, references, options.partial)
+    train = None
+    if options.train:
+        train = [caption for each in audit_files.read_captions(options.train).values() for caption in each]
+    scores = audit_files.read_scores(options.scores, len(predictions)) if options.scores else None
+    print(f"auditing {len(predictions):,} captions; CIDEr takes most of a minute at most", file=sys.stderr)
+    found = audit(predictions, references, train, scores, str(options.scores))
+    print(terminal(found))
+    if options.html:
+        write_atomically(options.html, page(found, printable(options.predictions.name)).encode())
+        print(f"\nwritten to {options.html}")
     return 0
 
 

@@ -23,7 +23,7 @@ TREE: tuple[Node, ...] = (
     Node("run3", "Run 3: stronger conditioning", "run3", (("collapsed", "run4"), ("fixed", "conditioning"))),
     Node("run4", "Run 4: refactored decoder", "run4", (("collapsed", "capacity"), ("fixed", "decoder"))),
     Node("pipeline", "The pipeline is broken"),
-    Node("captions", "The plan carries captions"),
+    Node("captions", "Not collapsed: judge the captions themselves"),
     Node("encoder", "The plan carries no category"),
     Node("conditioning", "Weak conditioning was the cause"),
     Node("decoder", "The decoder was the cause"),

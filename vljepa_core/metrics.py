@@ -14,7 +14,7 @@ import numpy as np
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 
-# Content words of the study (PUBLISHED section 2, validate_real_images.py).
+# Content words of the study (validate_real_images.py).
 CONTENT_WORDS = frozenset(
     "man woman girl boy child people dog cat car bike ball water tree street field white black red blue green yellow "
     "two three group young old small large sitting standing walking running playing wearing holding".split()

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGE = Path(__file__).parent
 REPOSITORY = PACKAGE.parent
 
@@ -86,4 +84,6 @@ def commit() -> tuple[str, bool]:
 
 def threads() -> int:
     """CPU threads PyTorch computes with; another number can change the last bits."""
+    import torch  # here, because whoever only reads hashes or writes tables needs none
+
     return torch.get_num_threads()

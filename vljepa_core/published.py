@@ -221,19 +221,3 @@ DIFFERENCES: tuple[str, ...] = (
     "the greedy captions.",
     "“VL-JEPA”: no joint-embedding prediction is trained; the target encoder is never used.",
 )
-
-
-def loss_references(experiment: str) -> dict[str, float]:
-    """Horizontal lines for a loss figure: the published final loss and its COCO baselines, nats per byte.
-
-    Empty for experiments without a reported loss (Test 0, Run 1, Test 3).
-    """
-    run = PUBLISHED[experiment]
-    reported = run.metrics.get("train_loss")
-    if reported is None or reported.value is None:
-        return {}
-    return {
-        "published final training loss (COCO)": reported.value,
-        "image-blind memoriser (COCO)": run.baselines["train_loss"][0].value,
-        "floor of smoothing 0.1 (COCO)": run.baselines["train_loss"][1].value,
-    }

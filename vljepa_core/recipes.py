@@ -127,7 +127,7 @@ _CHOICES = {
     "preprocess": ("squash", "crop"),
 }
 
-# The published experiments, PUBLISHED.md sections 1 and 2: what each changes of the defaults above.
+# The published experiments (the report and the scripts named in published.py): what each changes of the defaults above.
 _TEST0 = dict(
     query="describe",
     n_train=540,

@@ -12,7 +12,7 @@ from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.provenance import core_hash
-from vljepa_core.published import PUBLISHED, PublishedRun
+from vljepa_core.published import PUBLISHED, Baseline, PublishedRun
 
 _CAPTIONING = (
     "greedy_unique",
@@ -36,7 +36,8 @@ _CAPTIONING = (
 )
 _COST = ("parameters", "seconds")
 ROWS: Mapping[str, tuple[str, ...]] = {
-    "test0": ("accuracy", "colour_accuracy", "shape_accuracy", *_CAPTIONING, *_COST),
+    "test0": ("accuracy", "colour_accuracy", "shape_accuracy", "greedy_unique", "train_loss", "val_loss",
+              "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
     "test3": ("accuracy", "balanced_accuracy", "majority", "train_loss", "val_loss",
               "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
 }  # fmt: skip
@@ -52,6 +53,7 @@ def results_table(
     recorded: Iterable[Any] = (),
     published: PublishedRun | None = None,
     source_hash: str | None = None,
+    trivial: Mapping[str, Sequence[Baseline]] | None = None,
 ) -> Display:
     """What one experiment gave: published, recorded earlier, and in this build.
 
@@ -61,6 +63,7 @@ def results_table(
         recorded: earlier runs; those on the same data and scale share a column, as seeds of one experiment.
         published: the study's results; by default those of ``experiment``.
         source_hash: of the core, by default as it is now; recorded runs made with another one are marked.
+        trivial: what trivial answers score on this build's own data, as ``baselines.of_run`` finds it.
     """
     published = published or PUBLISHED[experiment]
     source_hash = source_hash or core_hash()
@@ -94,9 +97,11 @@ def results_table(
             _reported(published, name),
             *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
             _cell([record], name),
-            _baselines(published, record, name),
+            _baselines(published, record, name, trivial or {}),
         ])  # fmt: skip
     caption = f"{title(record)}: published, recorded and this build."
+    if get(record, "scale") == "smoke":
+        caption += " Scale smoke shows that everything runs; its numbers mean nothing."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
         caption += " In brackets: 95% interval over images."
     return html_table(caption, head, rows)
@@ -126,10 +131,23 @@ def recipe_table(recipe: Any, paper: Any) -> Display:
     return html_table(caption, ["setting", "paper", "this build"], rows)
 
 
+def bullets(lines: Iterable[str]) -> Display:
+    """A list of sentences."""
+    lines = list(lines)
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return Display(f'<div class="vljepa"><ul>{items}</ul></div>', " ".join(lines))
+
+
 def verdict(record: Any) -> Display:
     """The verdict of a run as a sentence: the report's reading, and the study's own code where it differs."""
     found = get(record, "verdict")
     text = f"{found['label']}: {found['reason']}."
+    cosine, rank = metric(record, "plan_cosine"), metric(record, "plan_rank")
+    if cosine and rank:
+        text += (
+            f" Between the plans of different images the mean cosine is {cosine['value']:.4f} (1: all alike) and "
+            f"their effective rank {rank['value']:.2f} (1: one direction)."
+        )
     if found["by_code"] != found["label"]:
         text += f" By the study's own code, which looks at the sampled captions alone, it is {found['by_code']}."
     label, rest = text.split(":", 1)
@@ -265,12 +283,12 @@ def _reported(published: PublishedRun, name: str) -> str:
     return text
 
 
-def _baselines(published: PublishedRun, record: Any, name: str) -> str:
+def _baselines(published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]]) -> str:
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
         f"{escape(number(name, b.value))}<small>{escape(b.label)} ({escape(b.data)})</small>"
-        for b in published.baselines.get(name, ())
+        for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
     ]
     majority = metric(record, "majority")
     if name == "accuracy" and majority:

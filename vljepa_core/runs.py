@@ -50,6 +50,8 @@ def prepare(
         RecipeError, DataError: what is asked for can't be.
     """
     wanted = recipe(experiment, scale, **changes)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed={seed!r}: a whole number from 0, e.g. seed=1")
     dataset = load_dataset(data, wanted, data_dir() / "cache", progress)
     if wanted.objective == "classify" and "classes" not in changes:
         wanted = dataclasses.replace(wanted, classes=len(dataset.categories))

@@ -1,8 +1,8 @@
 """Bytes to token ids and back: the study's byte-level tokenizer.
 
 Ids 0..3 are PAD, BOS, EOS, UNK; id ``4 + b`` is the byte ``b``. A caption is BOS + UTF-8 bytes + EOS,
-cut at ``max_length`` ids. The cut drops EOS, exactly as the published code does, so a model never sees
-the end of a caption longer than ``max_length - 2`` bytes.
+cut at ``max_length`` ids. The cut drops EOS, exactly as the published code does, so a caption of
+more than ``max_length - 2`` bytes keeps its first ``max_length - 1`` and has no end.
 """
 
 from __future__ import annotations

@@ -37,10 +37,11 @@ def caption_verdict(overlap: float, match: float, sampled_unique: float, greedy_
         by_code = "PARTIAL"
     else:
         by_code = "WEAK" if sampled_unique > 0.30 else "FAIL"
-    distinct = f"{round(greedy_unique * images)} distinct greedy captions for {images} images"
-    if greedy_unique < COLLAPSE_SHARE or round(greedy_unique * images) == 1:
-        return Verdict("FAIL", by_code, f"collapsed: {distinct}, {greedy_unique:.1%} (below {COLLAPSE_SHARE:.0%})")
-    reason = f"not collapsed: {distinct}, {greedy_unique:.1%}"
+    count = round(greedy_unique * images)
+    distinct = f"{count} distinct greedy caption{'' if count == 1 else 's'} for {images} images"
+    if greedy_unique < COLLAPSE_SHARE or count == 1:
+        return Verdict("FAIL", by_code, f"collapsed: {distinct}, {greedy_unique:.2%} (below {COLLAPSE_SHARE:.0%})")
+    reason = f"not collapsed: {distinct}, {greedy_unique:.2%}"
     reason += f"; sampled captions: overlap {overlap:.1%}, content match {match:.1%}"
     return Verdict(by_code, by_code, reason)
 

@@ -122,10 +122,7 @@ def _image_folder(folder: Path, file: Path) -> Path:
 
 
 def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listing) -> list[_Record]:
-    try:
-        data = parse_captions(file.read_bytes(), str(file))
-    except OSError as error:
-        raise DataError(f"{file}: can't be read ({error.strerror})") from None
+    data = read_annotations(file)
     coco = COCO()
     coco.dataset = data
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports its progress with print()
@@ -153,22 +150,45 @@ def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listi
     return records
 
 
-def parse_captions(data: bytes, name: str) -> dict[str, Any]:
-    """The JSON of a captions file, checked to be COCO captions; ``name`` is for the error."""
+def read_json(file: Path, expected: str) -> Any:
+    """A file's JSON; DataError, with what was expected, if it can't be read or is not JSON."""
+    return _json(_read_bytes(file), str(file), expected)
+
+
+def _read_bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: can't be read ({error.strerror})") from None
+
+
+def _json(data: bytes, name: str, expected: str) -> Any:
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
+        raise DataError(f"{name}: not JSON ({error}); expected {expected}") from None
+
+
+def read_annotations(file: Path, file_names: bool = True) -> dict[str, Any]:
+    """The JSON of a COCO captions file, its shape checked; ``file_names``: its images must name their files.
+
+    Raises:
+        DataError: not readable, not JSON, or not COCO captions.
+    """
+    return parse_annotations(_read_bytes(file), str(file), file_names)
+
+
+def parse_annotations(data: bytes, name: str, file_names: bool = True) -> dict[str, Any]:
+    """The same of a file's bytes; ``name`` is for the errors."""
+    expected = 'COCO captions: {"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}'
 
     def wrong(what: str) -> DataError:
-        return DataError(
-            f"{name}: {what}; expected COCO captions: "
-            '{"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}'
-        )
+        return DataError(f"{name}: {what}; expected {expected}")
 
-    try:
-        data = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
-        raise wrong(f"not JSON ({error})") from None
+    data = _json(data, name, expected)
     if not isinstance(data, dict):
         raise wrong(f"a JSON {type(data).__name__}, not an object")
-    keys = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "caption")}
+    keys = {"images": ("id", "file_name") if file_names else ("id",), "annotations": ("id", "image_id", "caption")}
     for table, columns in keys.items():
         if not isinstance(data.get(table), list):
             raise wrong(f'no list "{table}"')
@@ -180,7 +200,7 @@ def parse_captions(data: bytes, name: str) -> dict[str, Any]:
                     raise wrong(f'{table}[{i}] has no "{column}"')
                 if column.endswith("id") and type(row[column]) not in (int, str):
                     raise wrong(f'{table}[{i}] has "{column}" {row[column]!r}, not a whole number or text')
-            if table == "images" and not isinstance(row["file_name"], str):
+            if "file_name" in columns and not isinstance(row["file_name"], str):
                 raise wrong(f"images[{i}] has file_name {row['file_name']!r}, not text")
     return data
 
@@ -201,7 +221,7 @@ class _Inside:
         parent, name = os.path.split(file_name)
         parts = file_name.replace("\\", "/").split("/")  # Windows' separators too, on any system
         where = f"{self.file}: file_name {file_name!r}"
-        if name in ("", ".") or "\0" in file_name or not _is_unicode(file_name):
+        if name in ("", ".") or "\0" in file_name or not is_unicode(file_name):
             raise DataError(f"{where} names no file")
         if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", file_name):
             raise DataError(f"{where} leaves {self.image_folder}; names are relative to it and stay inside")
@@ -264,7 +284,7 @@ class _Captions:
             if text is None or (isinstance(text, str) and not text.strip()):
                 self.counts["empty captions, dropped"] += 1
                 continue
-            if not isinstance(text, str) or not _is_unicode(text):
+            if not isinstance(text, str) or not is_unicode(text):
                 self.counts["captions that are not text, dropped"] += 1
                 continue
             if len(record.coco.anns) < len(record.coco.dataset["annotations"]):  # some ids are repeated
@@ -277,7 +297,7 @@ class _Captions:
         return usable
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """False for half of a surrogate pair, which JSON can hold and UTF-8 can't."""
     try:
         text.encode("utf-8")

@@ -1,4 +1,4 @@
-"""The study's 20 categories: which of them a caption names (PUBLISHED: validate_classification.py).
+"""The study's 20 categories: which of them a caption names (validate_classification.py).
 
 Whole words, lower-cased. A caption that names exactly one category is *unambiguous* and becomes a
 classification example; all others are left out of Test 3.

@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from vljepa_core.datasets import cache as caches
 from vljepa_core.datasets import coco_sources, imaging
-from vljepa_core.datasets.annotations import Listing, parse_captions, read_folder
+from vljepa_core.datasets.annotations import Listing, parse_annotations, read_folder
 from vljepa_core.datasets.arrivals import Arrivals
 from vljepa_core.datasets.coco import HANDLED, REFUSED, check_preprocessing, cpus
 from vljepa_core.datasets.dataset import DataError
@@ -216,7 +216,7 @@ async def _sample(folder: Path, request: Request, fetcher: Fetcher, progress: bo
         data, origin = await coco_sources.captions(
             fetcher, request.base_url, request.split, request.root, folder, request.sha256, arrived
         )
-    sample = draw_sample(parse_captions(data, origin["source"]), request.images, request.seed)
+    sample = draw_sample(parse_annotations(data, origin["source"]), request.images, request.seed)
     text = json.dumps(sample, ensure_ascii=False).encode()
     write_atomically(folder / CAPTIONS, text)
     manifest = Manifest(

@@ -4,6 +4,7 @@ The last line of a cell, ``figures.loss_curves(record)``, is enough. Every figur
 states what it shows, takes the page's text colour, and fits a phone.
 """
 
+from vljepa_core.figures.answers import answer_bars, caption_coverage, recall_curves
 from vljepa_core.figures.captions import caption_grid, sample_grid
 from vljepa_core.figures.comparison import metric_bars
 from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
@@ -15,6 +16,8 @@ from vljepa_core.figures.tree import decision_tree
 
 __all__ = [
     "Display",
+    "answer_bars",
+    "caption_coverage",
     "caption_grid",
     "caption_lengths",
     "category_shares",
@@ -25,6 +28,7 @@ __all__ = [
     "decision_tree",
     "loss_curves",
     "metric_bars",
+    "recall_curves",
     "sample_grid",
     "show",
 ]

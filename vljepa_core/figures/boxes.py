@@ -89,8 +89,8 @@ def diagram(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> Figure:
     text = {box.id: _wrapped(box, width - 2 * _PAD) for box in boxes}
     tall = {name: _LINE * (len(head) + len(body)) + 2 * _PAD for name, (head, body) in text.items()}
     row_height = [max(tall[n] for n, (r, _) in place.items() if r == row) for row in range(rows)]
-    top = [1 + sum(row_height[:row]) + row * _GAP for row in range(rows)]
-    height = top[-1] + row_height[-1] + 1
+    top = [2 + sum(row_height[:row]) + row * _GAP for row in range(rows)]
+    height = top[-1] + row_height[-1] + 3
     fig = new_figure(height / 72)
     fig.set_layout_engine("none")
     ax = fig.add_axes((0, 0, 1, 1))

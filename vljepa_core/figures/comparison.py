@@ -88,7 +88,8 @@ def metric_bars(
     titles = [TITLES.get(get(r, "experiment"), get(r, "experiment")) for r in records]
     ax.set_yticks(range(len(records)), titles)
     ax.set_ylim(len(records) - 0.5, -0.5)
-    ax.set_xlim(0, 1.14 * top or 1)
+    # A share keeps its whole range: 1 of 400 must not look like a lot beside 1 of 2,000.
+    ax.set_xlim(0, 112 if is_share(name) else 1.14 * top or 1)
     ax.grid(False, axis="y")
     unit = unit_of(name)
     ax.set_xlabel(f"{unit.label} ({unit.unit})" if unit.unit else unit.label)
@@ -97,7 +98,9 @@ def metric_bars(
     if recorded:
         where += f" Recorded: {settings(recorded)}."
     alt = f"Bars of {unit.label}. {'. '.join(said)}. {where}"
-    return show(fig, alt, where + " Whiskers: 95% interval over images.")
+    if any(bar.interval for bar in bars):
+        where += " Whiskers: 95% interval over images."
+    return show(fig, alt, where)
 
 
 def _bars(name: str, record: Any, recorded: list[Any]) -> list[_Bar]:

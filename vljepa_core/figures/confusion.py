@@ -11,19 +11,10 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import get, setting, title
 from vljepa_core.figures.style import BLUE, INK, VERMILLION, new_figure, styled
+from vljepa_core.probes import wilson
 
 # From nothing to blue: an empty cell is the page itself, and ink is legible on every step in between.
 _RAMP = LinearSegmentedColormap.from_list("ramp", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
-
-
-def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95% interval of a share (Wilson, JASA 1927); (0, 1) for n = 0."""
-    if n == 0:
-        return 0.0, 1.0
-    p, shrink = successes / n, 1 + z * z / n
-    centre = (p + z * z / (2 * n)) / shrink
-    half = z / shrink * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def _by_support(record: Any) -> tuple[list[str], np.ndarray]:

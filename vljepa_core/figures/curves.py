@@ -9,12 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.reading import get, series, setting, title
+from vljepa_core.figures.reading import get, series, setting, settings, title
 from vljepa_core.figures.style import AMBER, BLUE, GREEN, GREY, INK, PURPLE, VERMILLION, new_figure, styled
 
 _REFERENCES = ((GREY, (0, (6, 3))), (PURPLE, (0, (1, 1.5))), (AMBER, (0, (6, 2, 1, 2))), (GREEN, (0, (3, 1))))
 
-_THIN = "Thick: this build. Thin and dashed: recorded runs."
+
+def _thin(recorded: list[Any]) -> str:
+    return f"Thick: this build. Thin and dashed: recorded ({settings(recorded)})." if recorded else ""
+
 
 # key, title, axis label, scale; a panel is drawn where a run has measured it
 _COLLAPSE = (
@@ -36,7 +39,7 @@ def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[s
     Args:
         record: the run to show.
         recorded: earlier runs, as thin lines.
-        references: horizontal lines, name to value, such as ``published.loss_references("run2")``.
+        references: horizontal lines, name to value, such as ``baselines.loss_floors`` gives.
     """
     recorded = list(recorded)
     lines = [("train_loss", "training, as trained", BLUE), ("val_loss", "validation, unsmoothed", VERMILLION)]
@@ -65,7 +68,7 @@ def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[s
     # The legend stands above the axes: inside, it would cover a curve on one run or another.
     fig.legend(loc="outside upper left", ncols=1 if references else 2, alignment="left")
     alt = f"Loss curves of {title(record)} ({setting(record)}), nats per {per}: {'; '.join(said)}."
-    return show(fig, alt, _THIN if recorded else None)
+    return show(fig, alt, _thin(recorded) or None)
 
 
 @styled
@@ -99,7 +102,11 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
         ax.remove()
     fig.supxlabel("epoch", fontsize=10.5)
     alt = f"Collapse metrics of {title(record)} ({setting(record)}), first to last epoch: {'; '.join(said)}."
-    return show(fig, alt, _THIN if recorded else None)
+    notes = [_thin(recorded)] if recorded else []
+    if any(key == "greedy_unique" for key, *_ in panels):
+        asked = get(get(record, "recipe", {}), "probe_images")
+        notes.append(f"Unique captions: of the first {asked or 'few'} validation images; the table takes all.")
+    return show(fig, alt, " ".join(notes) or None)
 
 
 def _scale(ax: Axes, scale: str, values: list[float]) -> None:

@@ -63,8 +63,12 @@ class Display:
 
 def escape(text: object) -> str:
     """Text for HTML, attributes included; control characters and lone surrogates become U+FFFD."""
-    clean = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", str(text))
-    return html.escape(clean, quote=True)
+    return html.escape(printable(text), quote=True)
+
+
+def printable(text: object) -> str:
+    """Text without control characters (a terminal would obey them) and lone surrogates: they become U+FFFD."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def required_alt(alt: str) -> str:

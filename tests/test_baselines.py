@@ -1,0 +1,169 @@
+"""The blind memoriser against brute force, closed form and torch's own loss; trivial captions."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+import torch
+
+from vljepa_core import baselines, metrics, tokenizer
+from vljepa_core.baselines import blind_memoriser, smoothing_floor
+from vljepa_core.datasets.selection import Examples
+from vljepa_core.objectives import caption_loss
+from vljepa_core.published import PUBLISHED
+from vljepa_core.recipes import recipe
+
+
+def following(captions: list[str], max_length: int) -> dict[tuple, Counter]:
+    """Prefix -> what follows it, by brute force."""
+    trie: dict[tuple, Counter] = defaultdict(Counter)
+    for caption in captions:
+        ids = tokenizer.encode(caption, max_length)
+        for i in range(1, len(ids)):
+            trie[tuple(ids[:i])][ids[i]] += 1
+    return trie
+
+
+def optimum(counts: Counter, smoothing: float) -> np.ndarray:
+    """The best distribution at a prefix: the mean smoothed target."""
+    q = np.full(tokenizer.VOCAB_SIZE, smoothing / tokenizer.VOCAB_SIZE)
+    for symbol, count in counts.items():
+        q[symbol] += (1 - smoothing) * count / counts.total()
+    return q
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_memoriser_equals_brute_force_on_random_corpora(seed: int) -> None:
+    rng = random.Random(seed)
+    alphabet = ["ab", "abé", "xyz "][seed % 3]
+    captions = ["".join(rng.choices(alphabet, k=rng.randrange(7))) for _ in range(rng.randrange(1, 40))]
+    for max_length in (2, 4, 64):
+        for smoothing in (0.0, 0.1, 0.5):
+            nats = predicted = 0
+            for counts in following(captions, max_length).values():
+                q = optimum(counts, smoothing)
+                nats -= counts.total() * float((q[q > 0] * np.log(q[q > 0])).sum())
+                predicted += counts.total()
+            assert blind_memoriser(captions, max_length, smoothing) == pytest.approx(nats / predicted, abs=1e-12)
+
+
+def test_memoriser_in_closed_form() -> None:
+    different = [f"{i:03}" for i in range(500)]
+    assert blind_memoriser(different, 128) == pytest.approx(math.log(500) / 4)  # three digits and EOS
+    repeated = ["ab"] * 3 + ["cde"]
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert blind_memoriser(repeated, 128) == pytest.approx(4 * entropy / (3 * 3 + 4))
+    assert blind_memoriser(["always this"] * 9, 128) == 0
+    assert blind_memoriser(["always this"] * 9, 128, 0.1) == pytest.approx(smoothing_floor(0.1))
+    assert blind_memoriser(["a", "b"], 128, 1e-12) == pytest.approx(math.log(2) / 2)
+    with pytest.raises(ValueError, match="nothing to predict"):
+        blind_memoriser([], 128)
+
+
+def test_memoriser_is_the_minimum_of_the_loss_that_is_trained() -> None:
+    captions = ["ab", "ab", "abc", "b", "ba"]
+    ids = torch.from_numpy(tokenizer.encode_batch(captions, 64).astype(np.int64))
+    trie = following(captions, 64)
+    prefixes = {prefix: i for i, prefix in enumerate(trie)}
+    table = torch.tensor(np.stack([np.log(optimum(c, 0.1)) for c in trie.values()]), requires_grad=True)
+    at = torch.tensor([[prefixes.get(tuple(row[: i + 1]), 0) for i in range(len(row) - 1)] for row in ids.tolist()])
+
+    def loss(logits: torch.Tensor) -> torch.Tensor:  # a blind model: its logits depend on the prefix alone
+        return caption_loss(logits[at], ids, 0.1)
+
+    best = loss(table)
+    assert best.item() == pytest.approx(blind_memoriser(captions, 64, 0.1), abs=1e-12)
+    (slope,) = torch.autograd.grad(best, table)
+    assert slope.abs().max() < 1e-12  # convex in the logits: no slope, no better answer
+    draws = torch.Generator().manual_seed(0)
+    for size in (0.01, 0.3, 2.0):
+        other = table.detach() + size * torch.randn(table.shape, generator=draws, dtype=table.dtype)
+        assert loss(other) > best
+
+
+def test_smoothing_floor() -> None:
+    assert smoothing_floor(0.0) == 0
+    target = torch.full((260,), 0.1 / 260, dtype=torch.float64)
+    target[7] += 0.9
+    assert smoothing_floor(0.1) == pytest.approx(float(-(target * target.log()).sum()))
+    assert round(smoothing_floor(0.1), 3) == PUBLISHED["run2"].baselines["train_loss"][1].value
+
+
+def coco(path) -> list[list[str]]:
+    captions: dict[int, list[str]] = {}
+    for annotation in json.loads(path.read_text())["annotations"]:
+        captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+    return list(captions.values())
+
+
+def test_memoriser_on_the_real_captions_is_as_published(coco_captions) -> None:
+    captions = random.Random(0).sample([c for each in coco(coco_captions) for c in each], 18_000)
+    assert blind_memoriser(captions, 128) == pytest.approx(0.1835, abs=0.0005)
+    smoothed = blind_memoriser(captions, 128, 0.1)
+    assert smoothed == pytest.approx(PUBLISHED["run2"].baselines["train_loss"][0].value, abs=0.0005)
+
+
+def test_score_is_what_the_metrics_say() -> None:
+    references = [["A dog runs on the beach.", "the dog is running"], ["two red cars", "two cars parked"], ["a cat"]]
+    captions = ["a dog on a beach", "", "the cat"]
+    ours = baselines.score(references, captions).metrics()
+    theirs = metrics.bleu_cider("x", references, captions)
+    theirs |= metrics.caption_metrics("x", [r[0] for r in references], captions)
+    for name, metric in ours.items():
+        assert metric == theirs[f"x_{name}"]
+
+
+def test_every_image_gets_another_ones_caption() -> None:
+    for n in (2, 3, 50):
+        other = baselines.others(n)
+        assert sorted(other) == list(range(n)) and (other != np.arange(n)).all()
+
+
+def test_hold_out_takes_the_last_of_several() -> None:
+    assert baselines.hold_out([["a", "b", "c"], ["d"]]) == ([["a", "b"], ["d"]], ["c", None])
+
+
+def test_the_constant_caption_says_what_most_images_show() -> None:
+    references = [["a man on a horse", "a man rides a horse"]] * 6 + [["two cats", "cats on a sofa"], ["a red bus"]]
+    candidates = ["a man on a horse", "two cats", "a red bus", "nothing of the kind at all", ""]
+    assert baselines.constant_caption(references, candidates) == "a man on a horse"
+
+
+def test_trivial_captions_are_ordered_on_the_real_captions(coco_captions) -> None:
+    some = coco(coco_captions)[:250]
+    kept, human = baselines.hold_out(some)
+    constant = baselines.constant_caption(kept, [c for each in kept for c in each])
+    other = baselines.others(len(some))
+    cider = [
+        baselines.score(kept, answer).cider.mean()
+        for answer in ([kept[i][0] for i in other], [constant] * len(some), human)
+    ]
+    assert cider[0] < 0.06 < cider[1] < 0.3 < cider[2]
+
+
+def test_a_run_has_baselines_of_its_own_data() -> None:
+    """Twenty images of two kinds: a constant caption is right for half of them, the second caption for all."""
+    kinds = ["a red dog", "a small cat"] * 10
+    images = np.zeros((20, 8, 8, 3), dtype=np.uint8)
+    again = [[text, text.replace("a ", "the ")] for text in kinds]
+    ids = tokenizer.encode_batch(kinds, 128)
+    examples = Examples(images, list(range(20)), kinds, again, ids, None)
+    r = recipe("run2", "smoke")
+    found = baselines.of_run(r, {"train": examples, "val": examples})
+    by_label = {b.label: b.value for b in found["greedy_content_match"]}
+    assert by_label["another caption of the same image"] == 1.0
+    constant = next(value for label, value in by_label.items() if label.startswith("always"))
+    assert constant == pytest.approx(0.5)
+    chance = baselines.others(20)
+    assert by_label["caption of another image"] == pytest.approx(
+        np.mean([kinds[i] == kinds[j] for i, j in enumerate(chance)])
+    )
+    floors = baselines.loss_floors(r, {"train": examples, "val": examples})
+    assert list(floors.values()) == [b.value for b in found["train_loss"]]
+    assert min(floors.values()) == pytest.approx(baselines.smoothing_floor(0.1))
+    assert baselines.of_run(recipe("test3", "smoke"), {}) == {}

@@ -1,0 +1,234 @@
+"""What trivial answers score: the yardsticks beside a model's loss and beside its captions.
+
+Loss: the blind memoriser, an image-blind model that knows every training caption. Its exact optimum needs no
+training: it walks the prefix trie of the captions and says, at every prefix, the frequencies of what follows.
+Captions: a human caption of another image, one constant caption, the model's own captions of other images, and
+a human caption of the image itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.cider.cider_scorer import precook
+
+from vljepa_core import tokenizer
+from vljepa_core.datasets.selection import Examples
+from vljepa_core.metrics import Metric, content_match, mean_metric, tokenise, word_overlap
+from vljepa_core.published import Baseline
+from vljepa_core.recipes import Recipe
+
+# The rule for the constant caption, see ``constant_caption``.
+CANDIDATES, SHORTLIST, TRIED_ON = 20_000, 10, 1_000
+
+
+def smoothing_floor(smoothing: float, vocabulary: int = tokenizer.VOCAB_SIZE) -> float:
+    """Least label-smoothed cross-entropy (nats per id) of a model that knows every next id: nothing is below it.
+
+    It is the entropy of torch's smoothed one-hot target: ``1 - eps + eps/V`` on the id, ``eps/V`` on each other.
+    """
+    rest = smoothing / vocabulary
+    return float(_surprise(1 - smoothing + rest) + (vocabulary - 1) * _surprise(rest))
+
+
+def blind_memoriser(
+    captions: Sequence[str],
+    max_length: int,
+    smoothing: float = 0.0,
+    vocabulary: int = tokenizer.VOCAB_SIZE,
+) -> float:
+    """Least mean cross-entropy (nats per predicted id) on these captions of a model that sees no image.
+
+    A caption is predicted as in training: BOS, its bytes, EOS, cut at ``max_length`` ids (the cut drops EOS); BOS is
+    given. With smoothing eps the target at a prefix is torch's: ``1 - eps`` on the next id plus ``eps/V`` on each of
+    V ids. The best answer is the mean of the targets that follow that prefix, and its loss their mean's entropy.
+    Without smoothing the sum over a caption telescopes: a caption costs ``-log`` of its share among the (cut)
+    captions, ``log(n)`` nats for each of n different ones.
+
+    Raises:
+        ValueError: no captions, or ``max_length`` < 2, which leaves nothing to predict.
+    """
+    if not len(captions) or max_length < 2:
+        raise ValueError(f"{len(captions)} captions cut at {max_length} ids: nothing to predict")
+    ids = tokenizer.encode_batch(sorted(captions), max_length)  # sorted: equal prefixes are neighbours
+    opens = np.zeros(len(ids), dtype=bool)  # opens[i]: row i has another prefix than the row before it
+    opens[0] = True
+    rest = smoothing / vocabulary
+    nats, predicted = 0.0, 0
+    for column in ids.T[1:]:
+        prefixes = np.flatnonzero(opens)
+        opens[1:] |= column[1:] != column[:-1]
+        nexts = np.flatnonzero(opens)  # one entry per prefix and id that follows it
+        goes_on = column[nexts] != tokenizer.PAD
+        count = np.diff(nexts, append=len(ids))[goes_on]
+        prefix = (np.searchsorted(prefixes, nexts, side="right") - 1)[goes_on]
+        size = np.diff(prefixes, append=len(ids))  # captions with this prefix
+        q = (1 - smoothing) * count / size[prefix] + rest
+        seen = np.bincount(prefix, minlength=len(prefixes))  # different ids that follow; 0 where the caption has ended
+        nats += np.dot(size[prefix], _surprise(q))
+        nats += np.dot(size[seen > 0], vocabulary - seen[seen > 0]) * _surprise(rest)
+        predicted += int(count.sum())
+    return float(nats / predicted)
+
+
+def _surprise(q: np.ndarray | float) -> np.ndarray | float:
+    """-q log q, 0 at 0."""
+    return -q * np.log(np.maximum(q, 1e-300))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One set of captions against the references: per image, float64 (N,), and Bleu-4 of the whole."""
+
+    cider: np.ndarray
+    overlap: np.ndarray
+    content_match: np.ndarray
+    bleu4: float
+
+    def metrics(self) -> dict[str, Metric]:
+        """Means with 95% intervals over images; a corpus Bleu has none."""
+        return {
+            "cider": mean_metric(self.cider),
+            "bleu4": Metric(self.bleu4, None, None, len(self.cider)),
+            "overlap": mean_metric(self.overlap),
+            "content_match": mean_metric(self.content_match),
+        }
+
+
+def score(references: Sequence[Sequence[str]], captions: Sequence[str]) -> Scores:
+    """Score one caption per image: CIDEr and Bleu-4 against all its references, the study's two against the first.
+
+    The numbers of ``metrics.bleu_cider`` and ``metrics.caption_metrics``, kept per image so that two sets of
+    captions can be compared image by image.
+    """
+    gts = {i: [tokenise(c) for c in each] for i, each in enumerate(references)}
+    res = {i: [tokenise(c)] for i, c in enumerate(captions)}
+    pairs = [(each[0], caption) for each, caption in zip(references, captions, strict=True)]
+    return Scores(
+        cider=np.asarray(Cider().compute_score(gts, res)[1], dtype=np.float64),
+        overlap=np.array([word_overlap(r, c) for r, c in pairs], dtype=np.float64),
+        content_match=np.array([content_match(r, c) for r, c in pairs], dtype=np.float64),
+        bleu4=float(Bleu(4).compute_score(gts, res, verbose=0)[0][3]),
+    )
+
+
+def hold_out(references: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[str | None]]:
+    """The last caption of each image is put aside as the human's answer, and the others stay the references.
+
+    Whatever is then scored has the same references, so that model and human are compared on equal terms. An image
+    with one caption keeps it and has no human answer (None).
+    """
+    kept = [list(each[:-1]) if len(each) > 1 else list(each) for each in references]
+    return kept, [each[-1] if len(each) > 1 else None for each in references]
+
+
+def others(n: int, seed: int = 0) -> np.ndarray:
+    """For each of n > 1 images another one, each used once: a random cycle, int64 (n,)."""
+    cycle = np.random.default_rng(seed).permutation(n)
+    other = np.empty(n, dtype=np.int64)
+    other[cycle] = np.roll(cycle, 1)
+    return other
+
+
+def constant_caption(references: Sequence[Sequence[str]], candidates: Sequence[str], seed: int = 0) -> str:
+    """The caption that, said of every image, has about the highest CIDEr.
+
+    Rule: of at most ``CANDIDATES`` different candidates (a random draw of more), the ``SHORTLIST`` whose tf-idf
+    vector of 1- to 4-grams has the highest cosine with the references' mean one, which is CIDEr's linear part, are
+    scored on ``TRIED_ON`` random images, and the best is taken.
+    """
+    rng = np.random.default_rng(seed)
+    texts = sorted({tokenise(c) for c in candidates})
+    if len(texts) > CANDIDATES:
+        texts = [texts[i] for i in rng.choice(len(texts), CANDIDATES, replace=False)]
+    grams = [[precook(tokenise(c)) for c in each] for each in references]
+    frequency = Counter(gram for each in grams for gram in set().union(*each))
+
+    def unit(counts: dict[tuple[str, ...], int]) -> dict[tuple[str, ...], float]:
+        """tf-idf, to length 1 within the 1-grams, the 2-grams, ..."""
+        vector = {g: count * math.log(len(grams) / frequency.get(g, 1)) for g, count in counts.items()}
+        squares = Counter()
+        for gram, x in vector.items():
+            squares[len(gram)] += x * x
+        return {g: x / math.sqrt(squares[len(g)]) for g, x in vector.items() if x > 0}
+
+    centre: Counter = Counter()
+    for each in grams:
+        for counts in each:
+            for gram, x in unit(counts).items():
+                centre[gram] += x / len(each)
+
+    def closeness(text: str) -> float:
+        return sum(x * centre.get(gram, 0.0) for gram, x in unit(precook(text)).items())
+
+    shortlist = sorted(texts, key=lambda text: (-closeness(text), text))[:SHORTLIST]
+    trial = [references[i] for i in rng.permutation(len(references))[:TRIED_ON]]
+    gts = {i: [tokenise(c) for c in each] for i, each in enumerate(trial)}
+    return max(shortlist, key=lambda text: Cider().compute_score(gts, {i: [text] for i in gts})[0])
+
+
+def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, float]:
+    """Lines to read a run's *training* loss between, from its own training captions; nats per predicted id.
+
+    The label-smoothed optimum of a blind memoriser, and the floor that smoothing leaves to a model that knows every
+    byte. Neither bounds the validation loss. Empty for classification.
+    """
+    if recipe.objective != "caption":
+        return {}
+    eps = recipe.label_smoothing
+    blind = blind_memoriser(examples["train"].texts, recipe.max_length, eps, recipe.vocab_size)
+    floors = {"blind memoriser of the training captions": blind}
+    if eps > 0:
+        floors[f"all bytes known, smoothing {eps:g}"] = smoothing_floor(eps, recipe.vocab_size)
+    return floors
+
+
+def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[Baseline, ...]]:
+    """What trivial answers score on a run's own validation images: metric name -> baselines.
+
+    Scored as the run's captions are: overlap and content match against the drawn caption, CIDEr and Bleu-4 against
+    all. The other human caption of an image is scored on overlap and content match only: for CIDEr it is itself
+    one of the references. Empty for classification, whose record holds its majority class.
+    """
+    if recipe.objective != "caption":
+        return {}
+    validation = examples["val"]
+    other = others(len(validation))
+    constant = constant_caption(validation.references, examples["train"].texts)
+    answers = {
+        "caption of another image": [validation.texts[i] for i in other],
+        f"always “{constant}”": [constant] * len(validation),
+    }
+    found: dict[str, list[Baseline]] = {}
+
+    def add(name: str, label: str, value: float) -> None:
+        for kind in ("greedy", "sampled"):
+            found.setdefault(f"{kind}_{name}", []).append(Baseline(label, value, "this build", "baselines.of_run"))
+
+    for label, captions in answers.items():
+        pairs = list(zip(validation.texts, captions, strict=True))
+        add("overlap", label, float(np.mean([word_overlap(r, c) for r, c in pairs])))
+        add("content_match", label, float(np.mean([content_match(r, c) for r, c in pairs])))
+        scores = score(validation.references, captions)
+        add("cider", label, float(scores.cider.mean()))
+        add("bleu4", label, scores.bleu4)
+    second = [
+        (text, next((c for c in each if c != text), None))
+        for text, each in zip(validation.texts, validation.references, strict=True)
+    ]
+    second = [(text, again) for text, again in second if again is not None]
+    if second:
+        label = "another caption of the same image"
+        add("overlap", label, float(np.mean([word_overlap(r, c) for r, c in second])))
+        add("content_match", label, float(np.mean([content_match(r, c) for r, c in second])))
+    floors = [
+        Baseline(label, value, "this build", "baselines.loss_floors")
+        for label, value in loss_floors(recipe, examples).items()
+    ]
+    return {name: tuple(lines) for name, lines in {**found, "train_loss": floors}.items()}
