@@ -156,11 +156,11 @@ def test_a_run_has_baselines_of_its_own_data() -> None:
     r = recipe("run2", "smoke")
     found = baselines.of_run(r, {"train": examples, "val": examples})
     by_label = {b.label: b.value for b in found["greedy_content_match"]}
-    assert by_label["another caption of the same image"] == 1.0
-    constant = next(value for label, value in by_label.items() if label.startswith("always"))
+    assert by_label["same image, another caption"] == 1.0
+    constant = next(value for label, value in by_label.items() if label == "best constant caption")
     assert constant == pytest.approx(0.5)
     chance = baselines.others(20)
-    assert by_label["caption of another image"] == pytest.approx(
+    assert by_label["another image's caption"] == pytest.approx(
         np.mean([kinds[i] == kinds[j] for i, j in enumerate(chance)])
     )
     floors = baselines.loss_floors(r, {"train": examples, "val": examples})

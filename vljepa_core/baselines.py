@@ -202,8 +202,8 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
     other = others(len(validation))
     constant = constant_caption(validation.references, examples["train"].texts)
     answers = {
-        "caption of another image": [validation.texts[i] for i in other],
-        f"always “{constant}”": [constant] * len(validation),
+        "another image's caption": [validation.texts[i] for i in other],
+        "best constant caption": [constant] * len(validation),
     }
     found: dict[str, list[Baseline]] = {}
 
@@ -224,7 +224,7 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
     ]
     second = [(text, again) for text, again in second if again is not None]
     if second:
-        label = "another caption of the same image"
+        label = "same image, another caption"
         add("overlap", label, float(np.mean([word_overlap(r, c) for r, c in second])))
         add("content_match", label, float(np.mean([content_match(r, c) for r, c in second])))
     floors = [

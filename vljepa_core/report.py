@@ -102,6 +102,8 @@ def results_table(
     caption = f"{title(record)}: published, recorded and this build."
     if get(record, "scale") == "smoke":
         caption += " Scale smoke shows that everything runs; its numbers mean nothing."
+    if trivial:
+        caption += " Trivial baselines are of this build's data where no other is named."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
         caption += " In brackets: 95% interval over images."
     return html_table(caption, head, rows)
@@ -283,11 +285,15 @@ def _reported(published: PublishedRun, name: str) -> str:
     return text
 
 
+def _elsewhere(baseline: Baseline) -> str:
+    return "" if baseline.data == "this build" else f" ({escape(baseline.data)})"
+
+
 def _baselines(published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]]) -> str:
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
-        f"{escape(number(name, b.value))}<small>{escape(b.label)} ({escape(b.data)})</small>"
+        f"{escape(number(name, b.value))}<small>{escape(b.label)}{_elsewhere(b)}</small>"
         for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
     ]
     majority = metric(record, "majority")
