@@ -63,7 +63,7 @@ def test_what_a_folder_holds(folder: Path, data_dir: Path, capsys) -> None:
 def test_a_folder_that_would_be_refused_is_described_all_the_same(folder: Path, data_dir: Path, capsys) -> None:
     for i in range(12):
         (folder / "images" / f"{i}.png").write_bytes(b"no image")
-    assert main(["data", "check", str(folder)]) == 0
+    assert main(["data", "check", str(folder)]) == 1
     said = capsys.readouterr().out
     assert "usable; per image" in said and "NOT USABLE AS IT IS" in said and "images can't be used" in said
 

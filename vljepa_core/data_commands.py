@@ -84,8 +84,9 @@ def coco_command(options: argparse.Namespace) -> int:
 
 
 def check_command(options: argparse.Namespace) -> int:
-    """Print what a dataset holds."""
+    """Print what a dataset holds; 1 if a run could not use it as it is."""
     from vljepa_core.datasets.check import check
 
-    print(check(options.folder, options.size, options.preprocess))
-    return 0
+    text, usable = check(options.folder, options.size, options.preprocess)
+    print(text)
+    return 0 if usable else 1

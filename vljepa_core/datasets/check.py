@@ -19,8 +19,8 @@ from vljepa_core.files import data_dir
 FEW = 10
 
 
-def check(data: str, image_size: int = 64, preprocess: str = "squash") -> str:
-    """The report on ``coco`` or a folder. Every image is decoded once (into the cache that a run would use).
+def check(data: str, image_size: int = 64, preprocess: str = "squash") -> tuple[str, bool]:
+    """The report on ``coco`` or a folder, and whether a run could use it. Every image is decoded once (into the cache that a run would use).
 
     Raises:
         DataError: no such folder, or no captions in it.
@@ -47,7 +47,7 @@ def check(data: str, image_size: int = 64, preprocess: str = "squash") -> str:
     parts += [_licences(listing), _refused(listing, dataset, unusable)]
     if problem:
         parts.append(f"NOT USABLE AS IT IS\n  {problem}")
-    return "\n\n".join(parts)
+    return "\n\n".join(parts), problem is None
 
 
 def _images(listing: Listing, dataset: Dataset | None, downloaded: bool) -> str:

@@ -23,9 +23,10 @@ T = TypeVar("T")
 
 BASE_URL = "http://images.cocodataset.org"  # the bucket's name has no certificate of its own for https
 ANNOTATIONS = "annotations_trainval2017.zip"
-# COCO publishes no checksum. This one (252,907,541 bytes) is what users of the file have pinned independently
-# of each other, for example the pose estimation and key point packages of Julia's FluxML, beside the MD5
-# f4bbac642086de4f52a3fdda2de5fa2c that PaddlePaddle's and MLCommons' downloads check.
+# COCO publishes no checksum. This one (of 252,907,541 bytes) is what several projects that use the file have pinned,
+# among them a Julia DataDeps registration for this very address; some give it beside the MD5
+# f4bbac642086de4f52a3fdda2de5fa2c, which PaddleDetection checks its download with. Not compared with the server's
+# file by us: it could not be reached where this was written.
 ANNOTATIONS_SHA256 = "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268"
 
 
