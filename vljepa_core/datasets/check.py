@@ -20,7 +20,9 @@ FEW = 10
 
 
 def check(data: str, image_size: int = 64, preprocess: str = "squash") -> tuple[str, bool]:
-    """The report on ``coco`` or a folder, and whether a run could use it. Every image is decoded once (into the cache that a run would use).
+    """The report on ``coco`` or a folder, and whether a run could use it.
+
+    Every image is decoded once, into the cache that a run would use.
 
     Raises:
         DataError: no such folder, or no captions in it.
