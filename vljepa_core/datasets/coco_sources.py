@@ -142,7 +142,8 @@ async def captions(
             try:
                 await fetcher.fetch_to(url, path, expected, lambda part: _check_zip(part, member), progress)
             except FetchError as error:
-                raise DataError(f"{error}. If another file than the official one is meant: --sha256") from None
+                hint = ". If another file than the official one is meant: --sha256" if error.kind == "wrong" else ""
+                raise DataError(f"{error}{hint}") from None
     found = await asyncio.to_thread(_sha256, path)
     if expected and found != expected.lower():
         raise DataError(f"{path}: its SHA-256 is {found}, expected {expected.lower()}; see --sha256")
