@@ -12,6 +12,8 @@ ENV ?= .venv
 BASE_PYTHON ?= python3
 CONDA ?= $(firstword $(foreach tool,mamba micromamba conda,$(shell command -v $(tool) 2>/dev/null)))
 JOBS ?= 2
+IMAGES ?= 40000
+DATA_SEED ?= 42
 EXPERIMENTS := test0 run1 run2 test3 run3 run4
 
 # ---- refuse a bad choice at once --------------------------------------------------------------------
@@ -21,8 +23,8 @@ endif
 ifneq ($(shell [[ '$(SEED)' =~ ^[0-9]+$$ ]] && echo number),number)
 $(error SEED=$(SEED) is not a whole number; use for example SEED=0)
 endif
-ifneq ($(shell [[ '$(DATA)' =~ ^(shapes|scenes(:[0-4])?)$$ || -d '$(DATA)' ]] && echo found),found)
-$(error DATA=$(DATA) is neither shapes, scenes (or scenes:0 to scenes:4) nor a folder; a folder holds images/ and captions_*.json)
+ifneq ($(shell [[ '$(DATA)' =~ ^(shapes|coco|scenes(:[0-4])?)$$ || -d '$(DATA)' ]] && echo found),found)
+$(error DATA=$(DATA) is neither shapes, scenes (or scenes:0 to scenes:4), coco nor a folder; a folder holds images/ and captions_*.json)
 endif
 
 # ---- which Python -----------------------------------------------------------------------------------
@@ -47,17 +49,17 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
 CORE := $(shell find vljepa_core -name '*.py')
 RECORDED := $(wildcard data/recorded/*/*.json)
-BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py $(wildcard book/*.md book/_static/*)
+BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py $(wildcard book/*.md book/_static/*)
 HTML := $(BUILD)/_build/html/index.html
 
 EXPECT_smoke := about 6 minutes, 3 of them for the environment
 EXPECT_laptop := about 20 minutes on 2 cores, 3 of them for the environment
 EXPECT_paper := hours on a CUDA GPU, days without; what is finished is kept, and an interrupted run resumes
 
-.PHONY: help book notebooks records test lab env pairs lint clean full-clean FORCE
+.PHONY: help book notebooks records data test lab env pairs lint clean full-clean FORCE
 
 help:  ## this list
-	@echo "make TARGET [SCALE=smoke|laptop|paper] [DATA=shapes|scenes|FOLDER] [SEED=n]     (now: $(SCALE), $(DATA), $(SEED))"
+	@echo "make TARGET [SCALE=smoke|laptop|paper] [DATA=shapes|scenes|coco|FOLDER] [SEED=n]     (now: $(SCALE), $(DATA), $(SEED))"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo "FOLDER: images/ and captions_*.json in COCO captions format.  PYTHON=path: use that Python as it is.  ENV=path: make the environment there."
 
@@ -70,6 +72,9 @@ book:  ## environment, training, notebooks and the HTML book; says where it is
 notebooks: $(EXECUTED)  ## run every notebook, without building the book
 
 records: $(BUILD)/records.done  ## train and evaluate every experiment, or load what is already done
+
+data: $(ENV_READY)  ## fetch COCO for DATA=coco, or go on fetching it; IMAGES=40000 DATA_SEED=42 FETCH='--root FOLDER_WITH_ZIPS'
+	$(PYTHON) -m vljepa_core data coco --images $(IMAGES) --seed $(DATA_SEED) $(FETCH)
 
 test: $(ENV_READY)  ## the tests
 	$(PYTHON) -m pytest
@@ -88,10 +93,10 @@ pairs: $(ENV_READY)  ## write every notebooks/*.ipynb anew from its .py, without
 lint: $(ENV_READY)  ## ruff
 	$(PYTHON) -m ruff check .
 
-clean:  ## remove what was built; keep the environment, the runs and the data caches
+clean:  ## remove what was built; keep the environment, the runs, the data caches and what was fetched
 	rm -rf build
 
-full-clean: clean  ## remove the runs, the data caches and the environment as well
+full-clean: clean  ## remove the runs, the data caches and the environment as well; keep what was fetched (data/coco)
 	rm -rf data/runs data/cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 	@if [ -e '$(ENV)/.ready' ]; then echo "rm -rf $(ENV)"; rm -rf '$(ENV)'; fi
@@ -140,6 +145,7 @@ $(HTML): $(EXECUTED) $(BOOK)
 	@mkdir -p $(BUILD)/source
 	@cp -R book/_config.yml book/_toc.yml book/myst.yml book/*.md book/_static $(BUILD)/source/
 	@$(PYTHON) book/status.py $(BUILD)/source
+	@$(PYTHON) book/data_used.py $(BUILD)/source
 	@$(PYTHON) -c 'from jupyter_book.cli.main import main; main()' build $(BUILD)/source --path-output $(BUILD) \
 	  --all -W --keep-going --quiet > /dev/null || { rm -rf $(BUILD)/_build; exit 1; }
 	@touch $@

@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | describe | audit``: the core from a terminal."""
+"""``python -m vljepa_core run | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     run = commands.add_parser("run", help="train, evaluate and leave a record; load it if a matching one exists")
     run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
-    run.add_argument("--data", default="scenes", help="scenes (default), shapes, or a COCO-captions folder")
+    run.add_argument("--data", default="scenes", help="scenes (default), shapes, coco, or a COCO-captions folder")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     audit.add_argument("--partial", action="store_true", help="only some of the images were captioned")
     audit.set_defaults(function=audit_command)
 
+    add_data_command(commands)
     for command in (run, describe):
         command.add_argument("--scale", default="laptop", help=", ".join(SCALES))
         command.add_argument(

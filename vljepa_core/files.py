@@ -1,9 +1,14 @@
-"""Writing a file whole or not at all."""
+"""Where what is made goes, and writing a file so that nobody ever sees half of it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def data_dir() -> Path:
+    """Where downloads, caches and runs live: ``VLJEPA_DATA``, or ``data/`` of the checkout."""
+    return Path(os.environ.get("VLJEPA_DATA") or Path(__file__).resolve().parents[1] / "data")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

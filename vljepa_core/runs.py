@@ -22,16 +22,11 @@ from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
 from vljepa_core.evaluate import evaluate
-from vljepa_core.files import write_atomically
+from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record
 from vljepa_core.train import Trained, autocast, choose_device, precision_of, train
-
-
-def data_dir() -> Path:
-    """Where caches and runs live: ``VLJEPA_DATA``, or ``data/`` of the checkout."""
-    return Path(os.environ.get("VLJEPA_DATA") or provenance.REPOSITORY / "data")
 
 
 @dataclass(frozen=True)

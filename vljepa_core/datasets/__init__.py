@@ -1,4 +1,4 @@
-"""Data by name: ``shapes``, ``scenes``, or any folder of images with COCO captions."""
+"""Data by name: ``shapes``, ``scenes``, ``coco``, or any folder of images with COCO captions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 from vljepa_core.datasets.dataset import DataError, Dataset
+from vljepa_core.files import data_dir
 from vljepa_core.recipes import Recipe, did_you_mean
 
 __all__ = ["DataError", "Dataset", "load_dataset"]
 
-GENERATED = ("shapes", "scenes")
+NAMES = ("shapes", "scenes", "coco")
 
 
 def load_dataset(data: str, recipe: Recipe, cache_dir: Path, progress: bool = False) -> Dataset:
@@ -21,7 +22,8 @@ def load_dataset(data: str, recipe: Recipe, cache_dir: Path, progress: bool = Fa
 
     Args:
         data: ``shapes``; ``scenes``, or ``scenes:LEVEL`` for another difficulty than the COCO-like one (0, like
-            Test 0, to 4); or the path of a folder with ``images/`` and ``captions_*.json``.
+            Test 0, to 4); ``coco``, fetched by ``python -m vljepa_core data coco``; or the path of a folder with
+            ``images/`` and ``captions_*.json``, or of one that ``data coco`` made.
 
     Raises:
         DataError: no such data, or a folder that can't be used.
@@ -42,14 +44,30 @@ def load_dataset(data: str, recipe: Recipe, cache_dir: Path, progress: bool = Fa
             cache_dir=cache_dir / "scenes",
             progress=progress,
         )
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
-        raise DataError(
-            f"DATA={data}: neither a known name ({', '.join(GENERATED)}) nor a folder; {did_you_mean(data, GENERATED)}"
-            "a folder holds images/ and captions_*.json in COCO captions format"
-        )
+    folder = find_folder(data)
+    if (folder / "download.json").exists():
+        from vljepa_core.datasets.downloaded import load_downloaded
+
+        return load_downloaded(folder, recipe.image_size, recipe.preprocess)
     from vljepa_core.datasets.coco import load_coco_folder
 
     return load_coco_folder(
         folder, recipe.image_size, preprocess=recipe.preprocess, cache_dir=cache_dir / "coco", progress=progress
+    )
+
+
+def find_folder(data: str) -> Path:
+    """The folder that ``data`` names.
+
+    Raises:
+        DataError: there is no such folder, or COCO has not been fetched.
+    """
+    folder = data_dir() / "coco" if data == "coco" else Path(data).expanduser()
+    if folder.is_dir():
+        return folder
+    if data == "coco":
+        raise DataError(f"DATA=coco: {folder} is not there; fetch it: make data, or python -m vljepa_core data coco")
+    raise DataError(
+        f"DATA={data}: neither a known name ({', '.join(NAMES)}) nor a folder; {did_you_mean(data, NAMES)}"
+        "a folder holds images/ and captions_*.json in COCO captions format"
     )

@@ -73,8 +73,11 @@ class _Record:
     place: str
 
 
-def read_folder(folder: Path) -> Listing:
+def read_folder(folder: Path, images: Path | None = None) -> Listing:
     """Read every captions file of a folder.
+
+    Args:
+        images: where its images would lie, if they do not have to be there.
 
     Raises:
         DataError: no such folder, no captions file, a file that is not COCO captions, or a ``file_name``
@@ -86,7 +89,7 @@ def read_folder(folder: Path) -> Listing:
     listing = Listing(files=[f.name for f, _ in chosen], files_not_read=not_read)
     records: list[_Record] = []
     for file, split in chosen:
-        records += _read_file(file, split, _image_folder(folder, file), listing)
+        records += _read_file(file, split, images or _image_folder(folder, file), listing)
     listing.counts["images listed"] = len(records)
     _merge(records, listing)
     return listing
@@ -149,12 +152,21 @@ def _read_file(file: Path, split: str | None, image_folder: Path, listing: Listi
 
 def read_json(file: Path, expected: str) -> Any:
     """A file's JSON; DataError, with what was expected, if it can't be read or is not JSON."""
+    return _json(_read_bytes(file), str(file), expected)
+
+
+def _read_bytes(file: Path) -> bytes:
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: can't be read ({error.strerror})") from None
+
+
+def _json(data: bytes, name: str, expected: str) -> Any:
+    try:
+        return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
-        raise DataError(f"{file}: not JSON ({error}); expected {expected}") from None
+        raise DataError(f"{name}: not JSON ({error}); expected {expected}") from None
 
 
 def read_annotations(file: Path, file_names: bool = True) -> dict[str, Any]:
@@ -163,12 +175,17 @@ def read_annotations(file: Path, file_names: bool = True) -> dict[str, Any]:
     Raises:
         DataError: not readable, not JSON, or not COCO captions.
     """
+    return parse_annotations(_read_bytes(file), str(file), file_names)
+
+
+def parse_annotations(data: bytes, name: str, file_names: bool = True) -> dict[str, Any]:
+    """The same of a file's bytes; ``name`` is for the errors."""
     expected = 'COCO captions: {"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}'
 
     def wrong(what: str) -> DataError:
-        return DataError(f"{file}: {what}; expected {expected}")
+        return DataError(f"{name}: {what}; expected {expected}")
 
-    data = read_json(file, expected)
+    data = _json(data, name, expected)
     if not isinstance(data, dict):
         raise wrong(f"a JSON {type(data).__name__}, not an object")
     keys = {"images": ("id", "file_name") if file_names else ("id",), "annotations": ("id", "image_id", "caption")}

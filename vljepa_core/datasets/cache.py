@@ -7,13 +7,14 @@ A cache that is damaged, or belongs to other data, is named in a message on stde
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,24 @@ def open_or_build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], b
         pass
     except CacheProblem:
         pass  # another process may be replacing it right now: judged again below, under the lock
+    with _locked(stem):
+        try:
+            return open_cache(stem, key)
+        except FileNotFoundError:
+            pass
+        except CacheProblem as problem:
+            _say(f"cache {_file(stem, '.npy')} can't be used: {problem}; building it again")
+        return _build_anew(stem, key, row_shape, build)
+
+
+def replace(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: Build) -> Cache:
+    """Build the cache at ``stem`` even if there is one; ``build`` may read the rows of the old one."""
+    with _locked(stem):
+        return _build_anew(stem, key, row_shape, build)
+
+
+@contextlib.contextmanager
+def _locked(stem: Path) -> Iterator[None]:
     stem.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(_file(stem, ".lock"))
     try:
@@ -68,22 +87,20 @@ def open_or_build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], b
         _say(f"another process is building {_file(stem, '.npy')}; waiting for it")
         lock.acquire()
     try:
-        try:
-            return open_cache(stem, key)
-        except FileNotFoundError:
-            pass
-        except CacheProblem as problem:
-            _say(f"cache {_file(stem, '.npy')} can't be used: {problem}; building it again")
-        for left_over in stem.parent.glob(f"{glob.escape(stem.name)}.*.tmp-*"):
-            left_over.unlink(missing_ok=True)  # of a killed builder: we hold the lock, so nobody writes it
-        _build(stem, key, row_shape, build)
-        return open_cache(stem, key)
+        yield
     finally:
         lock.release()
 
 
-def open_cache(stem: Path, key: dict[str, Any]) -> Cache:
-    """Open and check an existing cache.
+def _build_anew(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: Build) -> Cache:
+    for left_over in stem.parent.glob(f"{glob.escape(stem.name)}.*.tmp-*"):
+        left_over.unlink(missing_ok=True)  # of a killed builder: we hold the lock, so nobody writes it
+    _build(stem, key, row_shape, build)
+    return open_cache(stem, key, just_written=True)
+
+
+def open_cache(stem: Path, key: dict[str, Any], just_written: bool = False) -> Cache:
+    """Open and check an existing cache; one that was ``just_written`` without reading all its pixels again.
 
     Raises:
         FileNotFoundError: there is none.
@@ -106,7 +123,8 @@ def open_cache(stem: Path, key: dict[str, Any]) -> Cache:
     if pixels.dtype != np.uint8 or list(pixels.shape) != body["shape"] or not pixels.flags.c_contiguous:
         raise CacheProblem(f"{pixel_file.name} holds {pixels.dtype} {pixels.shape}, not uint8 {body['shape']}")
     untouched = status.st_mtime_ns == body["mtime_ns"]
-    if not (untouched and status.st_size > FULL_CHECK_BYTES) and _sha256(pixels) != body["pixels_sha256"]:
+    trusted = untouched and (just_written or status.st_size > FULL_CHECK_BYTES)
+    if not trusted and _sha256(pixel_file) != body["pixels_sha256"]:
         raise CacheProblem(f"the pixels in {pixel_file.name} don't have the SHA-256 in {sidecar_file.name}")
     return Cache(pixels=pixels, pixels_sha256=body["pixels_sha256"], notes=body["notes"])
 
@@ -166,6 +184,10 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, pixel_file)
+    except OSError as error:
+        if error.filename is None:  # from write(), which doesn't say what it could not write
+            raise OSError(f"{pixel_file}: can't be written ({error.strerror}); free some space, run again") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     status = pixel_file.stat()
@@ -198,11 +220,13 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
     return header
 
 
-def _sha256(pixels: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    flat = pixels.reshape(-1)
-    for start in range(0, flat.size, 2**24):  # in pieces, so that the map never has to be in memory whole
-        digest.update(flat[start : start + 2**24])
+def _sha256(pixel_file: Path) -> str:
+    """Of all pixels, read from the file: through the map they would stay in this process's memory."""
+    digest, block = hashlib.sha256(), bytearray(2**20)
+    with open(pixel_file, "rb", buffering=0) as f:
+        f.seek(len(_npy_header((0,))))
+        while n := f.readinto(block):
+            digest.update(memoryview(block)[:n])
     return digest.hexdigest()
 
 

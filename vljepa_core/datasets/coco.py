@@ -8,12 +8,15 @@ is copied into memory. An image that can't be used is dropped and counted; if th
 from __future__ import annotations
 
 import hashlib
+import io
+import itertools
 import os
 import re
 import stat
 import sys
 import warnings
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,9 @@ from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
 
 MAX_UNUSABLE_SHARE, MAX_UNUSABLE_FEW = 0.10, 10
 MAX_CAPTION_BYTES = 126  # of 128 ids one is BOS and one EOS; the tokenizer cuts longer captions
-BLOCK = 512  # images decoded between two writes: bounds what waits in memory
+BLOCK = 32  # images that a thread decodes before it hands them over: handing over costs as much as a small image
+READ_AT_ONCE = 2**24  # bytes of a file; reading it in pieces, threads would wait for each other at every piece
+WAITING = 4  # blocks for each thread that may wait to be written: bounds the memory
 
 HANDLED = {  # imaging.decode's note -> its line in the summary
     "grey": "grey images converted",
@@ -90,8 +95,29 @@ def load_coco_folder(
         DataError: wrong arguments or layout, a ``file_name`` outside the folder, too many unusable images.
     """
     folder = Path(folder).resolve()
-    _check_arguments(image_size, preprocess, val_fraction, workers)
+    if not 0 < val_fraction < 1:
+        raise DataError(f"val_fraction must lie between 0 and 1, got {val_fraction!r}")
     listing = read_folder(folder)
+    cache, built = open_pixels(folder, listing, image_size, preprocess, cache_dir, workers, progress)
+    dataset = assemble(folder, listing, cache, preprocess, val_fraction, split_seed)
+    if built and progress:
+        _print_summary(dataset, listing, cache)
+    return dataset
+
+
+def open_pixels(
+    folder: Path,
+    listing: Listing,
+    image_size: int,
+    preprocess: str,
+    cache_dir: Path | str,
+    workers: int | None = None,
+    progress: bool = False,
+) -> tuple[Cache, bool]:
+    """The cache with a folder's usable images, and whether it had to be built."""
+    check_preprocessing(image_size, preprocess)
+    if workers is not None and workers < 1:
+        raise DataError(f"workers must be at least 1, got {workers!r}")
     key = {
         "folder": str(folder),
         "preprocessing": f"{preprocess}/{imaging.PREPROCESSING_VERSION}",
@@ -108,22 +134,15 @@ def load_coco_folder(
     owner = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
     name = re.sub(r"[^\w.-]", "_", folder.name) or "root"
     stem = Path(cache_dir) / f"{name}-{preprocess}-{image_size}px-{owner}"
-    cache = open_or_build(stem, key, (image_size, image_size, 3), build)
-    dataset = _assemble(folder, listing, cache, f"{preprocess} {image_size}", val_fraction, split_seed)
-    if built and progress:
-        _print_summary(dataset, listing, cache)
-    return dataset
+    return open_or_build(stem, key, (image_size, image_size, 3), build), built
 
 
-def _check_arguments(image_size: int, preprocess: str, val_fraction: float, workers: int | None) -> None:
+def check_preprocessing(image_size: int, preprocess: str) -> None:
+    """Raises DataError for a preprocessing or a size that there isn't."""
     if preprocess not in imaging.PREPROCESSING:
         raise DataError(f"unknown preprocess {preprocess!r}; known: {', '.join(imaging.PREPROCESSING)}")
     if not isinstance(image_size, int) or not 1 <= image_size <= 4096:
         raise DataError(f"image_size must be a whole number from 1 to 4096, got {image_size!r}")
-    if not 0 < val_fraction < 1:
-        raise DataError(f"val_fraction must lie between 0 and 1, got {val_fraction!r}")
-    if workers is not None and workers < 1:
-        raise DataError(f"workers must be at least 1, got {workers!r}")
 
 
 def _source(entry: Entry) -> list[Any]:
@@ -149,29 +168,38 @@ def _decode_all(
 
     def one(entry: Entry) -> tuple[np.ndarray, list[str]] | imaging.BadImage:
         try:
-            mode = os.stat(entry.path).st_mode
+            status = os.stat(entry.path)
         except FileNotFoundError:
             return imaging.BadImage("missing", "no such file")
         except OSError as error:
             return imaging.BadImage("unreadable", str(error.strerror))
-        if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
             return imaging.BadImage("unreadable", "not a regular file")
         try:
-            return imaging.decode(Path(entry.path), image_size, preprocess)
+            file = Path(entry.path)
+            if status.st_size <= READ_AT_ONCE:
+                file = io.BytesIO(file.read_bytes())
+            return imaging.decode(file, image_size, preprocess)
         except imaging.BadImage as bad:
             return bad
+        except OSError as error:
+            return imaging.BadImage("unreadable", str(error.strerror))
+
+    def blocks(start: int) -> list[tuple[np.ndarray, list[str]] | imaging.BadImage]:
+        return [one(entry) for entry in entries[start : start + BLOCK]]
 
     _stop_if_too_many(folder, listing, unusable)
     # Threads: Pillow releases the interpreter lock while decoding and resizing. On two cores they were as
     # fast as processes for photographs of COCO's size (about 550 a second), and nothing outlives a kill.
-    pool = ThreadPoolExecutor(workers or _cpus())
+    workers = workers or cpus()
+    pool = ThreadPoolExecutor(workers)
     bar = tqdm(total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress)
     with warnings.catch_warnings(), bar, pool:
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
-        for start in range(0, len(entries), BLOCK):
-            block = entries[start : start + BLOCK]
-            for row, (entry, result) in enumerate(zip(block, pool.map(one, block), strict=True), start):
-                bar.update()
+        for start, results in _in_order(pool, blocks, len(entries), WAITING * workers):
+            bar.update(len(results))
+            for row, result in enumerate(results, start):
+                entry = entries[row]
                 if isinstance(result, imaging.BadImage):
                     counts[REFUSED[result.kind]] += 1
                     unusable.append((entry.file_name, f"{result.kind}: {result}"))
@@ -192,7 +220,25 @@ def _decode_all(
     }
 
 
-def _cpus() -> int:
+def _in_order(
+    pool: ThreadPoolExecutor, decode: Callable[[int], list], n: int, waiting: int
+) -> Iterator[tuple[int, list]]:
+    """``decode(start)`` of every block, in order, some blocks ahead of the one that is asked for."""
+    starts, ahead = iter(range(0, n, BLOCK)), deque()
+    try:
+        while True:
+            for start in itertools.islice(starts, waiting - len(ahead)):
+                ahead.append((start, pool.submit(decode, start)))
+            if not ahead:
+                return
+            start, future = ahead.popleft()
+            yield start, future.result()
+    finally:
+        for _, future in ahead:
+            future.cancel()
+
+
+def cpus() -> int:
     """CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -211,9 +257,10 @@ def _first_few(bad: list[tuple[str, str]], few: int = 5) -> str:
     return "".join(lines) + (f"\n  and {len(bad) - few:,} more" if len(bad) > few else "")
 
 
-def _assemble(
-    folder: Path, listing: Listing, cache: Cache, made_by: str, val_fraction: float, split_seed: int
+def assemble(
+    folder: Path, listing: Listing, cache: Cache, preprocess: str, val_fraction: float = 0.1, split_seed: int = 42
 ) -> Dataset:
+    """The dataset of a folder's captions and of a cache whose notes say which of its images are used."""
     entries = [listing.entries[row] for row in cache.notes["used"]]
     captions = [entry.captions for entry in entries]
     ids = [entry.image_id for entry in entries]
@@ -231,7 +278,7 @@ def _assemble(
         captions=captions,
         image_ids=ids,
         splits=splits,
-        fingerprint=fingerprint(f"{made_by} {cache.pixels_sha256}", captions, ids, splits),
+        fingerprint=fingerprint(f"{preprocess} {cache.pixels.shape[1]} {cache.pixels_sha256}", captions, ids, splits),
         source=_describe_source(folder, listing, Counter(entry.licence for entry in entries)),
         summary={line: counts[line] for line in SUMMARY},
     )

@@ -8,6 +8,7 @@ Files of more than ``MAX_PIXELS`` pixels are refused before anything is decoded.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -42,8 +43,8 @@ def crop(image: Image.Image, image_size: int) -> Image.Image:
 PREPROCESSING = {"squash": squash, "crop": crop}
 
 
-def decode(path: Path, image_size: int, preprocess: str) -> tuple[np.ndarray, list[str]]:
-    """Decode one file.
+def decode(file: Path | BinaryIO, image_size: int, preprocess: str) -> tuple[np.ndarray, list[str]]:
+    """Decode one file, or what is in memory of one.
 
     Returns:
         uint8 ``(image_size, image_size, 3)`` and the names of what had to be handled, from
@@ -53,7 +54,7 @@ def decode(path: Path, image_size: int, preprocess: str) -> tuple[np.ndarray, li
         BadImage: the file is damaged, truncated, no raster image, or has more than ``MAX_PIXELS`` pixels.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise BadImage("too large", f"{width} x {height} pixels, the limit is {MAX_PIXELS:,}")
@@ -86,7 +87,8 @@ def decode(path: Path, image_size: int, preprocess: str) -> tuple[np.ndarray, li
     except Image.DecompressionBombError:  # Pillow's own limit, met before the size could be read
         raise BadImage("too large", f"the limit is {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # on damaged files Pillow's parsers raise nearly every built-in exception
-        reason = str(error).replace(str(path), path.name) or type(error).__name__
+        text = str(error).replace(f" {file!r}", "")  # of a file in memory this would be its address
+        reason = (text.replace(str(file), file.name) if isinstance(file, Path) else text) or type(error).__name__
         raise BadImage("unreadable", reason) from None
 
 
