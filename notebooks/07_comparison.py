@@ -56,7 +56,7 @@ figures.metric_bars("greedy_unique", captioning, photographs)
 
 # %% [markdown]
 # **Content match of the sampled captions** is what the study judged by. What trivial answers score depends on the data: two random
-# captions of COCO share a content word in 6.1% of cases, two random captions of these scenes far more often, because the scenes speak with fewer words.
+# captions of COCO share a content word in 6.1% of cases, two random captions of the composed scenes far more often, because the scenes speak with fewer words.
 # Bars of different data are therefore not to be compared with each other, only each with its own baseline (in the chapters' tables).
 
 # %%
