@@ -64,10 +64,11 @@ def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels:
 
 def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Examples], seed: int) -> Evaluation:
     device = next(model.parameters()).device
-    validation, resident = examples["val"], Resident(examples["val"], device)
+    validation = examples["val"]
+    resident, train = (Resident(examples[split], device, recipe.plan_source) for split in ("val", "train"))
     nats, counts, plans = caption_nats(model, resident)
     found = {"val_loss": metrics.mean_metric(nats / counts, weights=counts)} | _geometry(plans)
-    found |= probe_plans(model, resident, plans, Resident(examples["train"], device))
+    found |= probe_plans(model, resident, plans, train)
     known = {metrics.tokenise(text) for text in examples["train"].texts}
     found["reference_unique_words"] = metrics.unique_words(validation.texts)
     captions: dict[str, list[str]] = {"reference": validation.texts}

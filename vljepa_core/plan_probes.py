@@ -90,7 +90,7 @@ def _shifted_gap(model: VLJEPA, split: Resident) -> Metric:
     model.eval()
     rows = np.random.default_rng(0).permutation(drawn(len(split)))
     parts = [split.batch(part) for part in np.array_split(rows, -(-len(rows) // EVAL_BATCH))]
-    plans = torch.cat([model.plan(images) for images, _, _ in parts])
+    plans = torch.cat([model.plan(source) for source, _, _ in parts])
     model.train(training)
     ids = split.ids[torch.from_numpy(rows).to(plans.device)]
     own = paired_scores(model.decoder, plans, ids)
