@@ -7,6 +7,9 @@ model is no decoder taken out of its element, so the difference isn't flattered 
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
+
 import numpy as np
 
 from vljepa_core.metrics import Metric, mean_metric
@@ -30,6 +33,15 @@ def gain_over_blind(record: Record, blind: Record) -> Metric:
         raise ValueError(f"{_name(record)} can't be compared with {_name(blind)}: {reason}")
     saved = [(b["nats"] - r["nats"]) / np.log(2) for r, b in zip(record.captions, blind.captions, strict=True)]
     return mean_metric(saved)
+
+
+def with_gain(record: Record, blind: Iterable[Record]) -> Record:
+    """The record with its ``gain_over_blind`` among its metrics, if a partner of it is among ``blind``."""
+    partner = next((other for other in blind if mismatch(record, other) is None), None)
+    if partner is None:
+        return record
+    gain = dataclasses.asdict(gain_over_blind(record, partner))
+    return dataclasses.replace(record, metrics={**record.metrics, "gain_over_blind": gain})
 
 
 def mismatch(record: Record, blind: Record) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Share of the plans' length below which a difference is float32's rounding.
-ROUNDING = 1e-6
+ROUNDING = 1e-7
 
 
 def plan_geometry(plans: np.ndarray) -> dict[str, float]:

@@ -22,6 +22,7 @@ CONTENT_WORDS = frozenset(
     "two three group young old small large sitting standing walking running playing wearing holding".split()
 )
 BOOTSTRAP_RESAMPLES = 2_000
+PER_IMAGE = ("cider", "overlap", "content_match")  # of a caption's scores, those that are means over images
 
 
 @dataclass(frozen=True)
@@ -103,25 +104,18 @@ class Scores:
         return float(corpus_bleu4(self.bleu.sum(axis=0)))
 
     def metrics(self) -> dict[str, Metric]:
-        """Means, and Bleu-4 of the whole, with 95% intervals over images."""
-        return self._metrics(None)
+        """Means with 95% intervals over images; Bleu-4 of the whole without one."""
+        means = {name: mean_metric(getattr(self, name)) for name in PER_IMAGE}
+        return {**means, "bleu4": Metric(self.bleu4, None, None, len(self.bleu))}
 
     def gain_over(self, other: Scores) -> dict[str, Metric]:
-        """These scores minus those of other captions of the same images, paired."""
-        return self._metrics(other)
-
-    def _metrics(self, other: Scores | None) -> dict[str, Metric]:
-        found = {
-            name: mean_metric(getattr(self, name) - (0.0 if other is None else getattr(other, name)))
-            for name in ("cider", "overlap", "content_match")
-        }
-        counts = self.bleu if other is None else np.hstack([self.bleu, other.bleu])
+        """These scores minus those of other captions of the same images, with 95% intervals paired over images."""
+        gains = {name: mean_metric(getattr(self, name) - getattr(other, name)) for name in PER_IMAGE}
+        counts = np.hstack([self.bleu, other.bleu])
         rng, n = np.random.default_rng(0), len(counts)
-        resampled = (counts[rng.integers(n, size=n)].sum(axis=0) for _ in range(BOOTSTRAP_RESAMPLES))
-        sums = np.stack([counts.sum(axis=0), *resampled])
-        bleu = corpus_bleu4(sums[:, :10]) - (0.0 if other is None else corpus_bleu4(sums[:, 10:]))
-        low, high = np.quantile(bleu[1:], [0.025, 0.975])
-        return {**found, "bleu4": Metric(float(bleu[0]), float(low), float(high), n)}
+        resampled = np.stack([counts[rng.integers(n, size=n)].sum(axis=0) for _ in range(BOOTSTRAP_RESAMPLES)])
+        low, high = np.quantile(corpus_bleu4(resampled[:, :10]) - corpus_bleu4(resampled[:, 10:]), [0.025, 0.975])
+        return {**gains, "bleu4": Metric(self.bleu4 - other.bleu4, float(low), float(high), n)}
 
 
 def score(drawn: Sequence[str], references: Sequence[Sequence[str]], captions: Sequence[str]) -> Scores:
