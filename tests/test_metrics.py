@@ -183,3 +183,7 @@ def test_rounding_is_no_direction() -> None:
     rounded = same * (1 + 1e-7 * rng.normal(size=same.shape).astype(np.float32))
     found = plan_geometry(rounded)
     assert found["plan_centred_rank"] == found["plan_vector_rank"] == 0
+
+
+def test_plans_that_are_no_numbers_have_no_geometry() -> None:
+    assert all(np.isnan(value) for value in plan_geometry(np.full((3, 2, 4), np.nan)).values())

@@ -6,6 +6,7 @@ import numpy as np
 
 # Share of the plans' length below which a difference is float32's rounding.
 ROUNDING = 1e-7
+MEASURES = ("plan_cosine", "plan_rank", "plan_centred_rank", "plan_vector_rank", "plan_variance_share")
 
 
 def plan_geometry(plans: np.ndarray) -> dict[str, float]:
@@ -21,7 +22,11 @@ def plan_geometry(plans: np.ndarray) -> dict[str, float]:
       K vectors coincide, at most min(K - 1, D).
     - ``plan_variance_share``: variance of the plan vectors between images / their mean squared length: 0 when
       all images have the same plan, near 1 when plans of different images have nothing in common.
+
+    All are NaN where a plan is not finite.
     """
+    if not np.isfinite(plans).all():
+        return dict.fromkeys(MEASURES, float("nan"))
     plans = plans.astype(np.float64)
     pooled = plans.mean(axis=1)
     unit = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
@@ -35,13 +40,9 @@ def plan_geometry(plans: np.ndarray) -> dict[str, float]:
     vectors = plans - plans.mean(axis=1, keepdims=True)
     squares = np.linalg.eigvalsh(vectors @ vectors.transpose(0, 2, 1))
     of_vectors = _rank(np.sqrt(np.maximum(squares, 0.0)), np.linalg.norm(plans, axis=(1, 2))[:, None])
-    return {
-        "plan_cosine": float(cosine),
-        "plan_rank": float(_rank(np.linalg.svd(pooled, compute_uv=False), np.linalg.norm(pooled))),
-        "plan_centred_rank": float(_rank(spread, np.linalg.norm(pooled))),
-        "plan_vector_rank": float(of_vectors.mean()),
-        "plan_variance_share": float(share),
-    }
+    rank = _rank(np.linalg.svd(pooled, compute_uv=False), np.linalg.norm(pooled))
+    values = (cosine, rank, _rank(spread, np.linalg.norm(pooled)), of_vectors.mean(), share)
+    return {name: float(value) for name, value in zip(MEASURES, values, strict=True)}
 
 
 def _rank(singular: np.ndarray, length: np.ndarray | float) -> np.ndarray:

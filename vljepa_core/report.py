@@ -13,11 +13,11 @@ from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import at_random_weights, get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
+from vljepa_core.geometry import MEASURES
 from vljepa_core.probes import chance
 from vljepa_core.provenance import core_hash
 from vljepa_core.published import PUBLISHED, Baseline, PublishedRun
 
-_GEOMETRY = ("plan_cosine", "plan_rank", "plan_centred_rank", "plan_vector_rank", "plan_variance_share")
 _CAPTIONING = (
     "greedy_unique",
     "sampled_unique",
@@ -42,14 +42,14 @@ _CAPTIONING = (
     "sampled_distinct_2",
     "train_loss",
     "val_loss",
-    *_GEOMETRY,
+    *MEASURES,
 )
 _COST = ("parameters", "seconds")
 ROWS: Mapping[str, tuple[str, ...]] = {
     "test0": ("accuracy", "colour_accuracy", "shape_accuracy", "greedy_unique", "train_loss", "val_loss",
-              *_GEOMETRY, *_COST),
+              *MEASURES, *_COST),
     "test3": ("accuracy", "balanced_accuracy", "majority", "train_loss", "val_loss",
-              *_GEOMETRY, *_COST),
+              *MEASURES, *_COST),
     "probes": ("infonce", "gain_over_blind", "image_r1", "image_r5", "image_median_rank", "caption_r1", "caption_r5",
                "caption_median_rank", "mean_plan_gap", "shuffle_gap", "train_shuffle_gap"),
 }  # fmt: skip
@@ -357,7 +357,7 @@ def _own_yardsticks(record: Any, name: str) -> list[tuple[str, str]]:
     kind, _, rest = name.partition("_")
     if kind in ("greedy", "sampled") and (reference := metric(record, f"reference_{rest}")):
         found.append((number(name, reference["value"]), "the reference captions (this build)"))
-    if name in _GEOMETRY and (start := at_random_weights(record, name)) is not None:
+    if name in MEASURES and (start := at_random_weights(record, name)) is not None:
         found.append((number(name, start), "random weights (this build)"))
     return found
 
