@@ -32,7 +32,7 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass
 class Trained:
-    """A trained model with its history (a row at epoch 0 and at each validated epoch, no wall-clock times in it), and what it cost."""
+    """A trained model, what it cost, and its history: a row per validated epoch from 0, no wall-clock times in it."""
 
     model: VLJEPA
     history: list[dict[str, float]]
