@@ -251,13 +251,13 @@ CONTROLS: dict[str, Control] = {
     "capacity_overfit": Control(
         "run2",
         dict(_RECITE, epochs=400, warmup_epochs=10, validate_every=10),
-        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1)),
+        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1, validate_every=1)),
     ),
     "capacity_oracle": Control("run2", dict(plan_source="caption", **_WHOLE), dict(laptop=_PLAN_AT_LAPTOP)),
     "capacity_table": Control(
         "run2",
         dict(_RECITE, plan_source="table", epochs=400, warmup_epochs=10, validate_every=10),
-        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1)),
+        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1, validate_every=1)),
     ),
 }
 EXPERIMENTS = (*STUDY, *CONTROLS)
