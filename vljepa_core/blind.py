@@ -18,7 +18,7 @@ from vljepa_core.records import Record
 # What a blind partner may differ in: what happens before the plan, and how much is looked at afterwards.
 MAY_DIFFER = frozenset(
     "experiment plan_source query normalise patch_size visual_depth text_depth fusion_depth predictor_depth "
-    "plan_vectors plan_query_residual diversity_weight max_new_tokens temperature probe_images".split()
+    "plan_vectors plan_query_residual diversity_weight validate_every probe_images max_new_tokens temperature".split()
 )
 
 

@@ -32,7 +32,7 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass
 class Trained:
-    """A trained model with its history (one row per epoch from 0, no wall-clock times in it), and what it cost.
+    """A trained model, what it cost, and its history: a row per validated epoch from 0, no wall-clock times in it.
 
     The timeline holds finer and cheaper rows, early in training above all: see ``on_timeline``.
     """
@@ -172,7 +172,8 @@ class Trainer:
         means["learning_rate"] = learning_rate_at(self.recipe, p.epoch)
         self.sums = {}
         p.epoch, p.position = p.epoch + 1, 0
-        self._add_to_history(means)
+        if p.epoch % self.recipe.validate_every == 0 or self.finished:
+            self._add_to_history(means)
 
     def _add_to_history(self, row: dict[str, float]) -> None:
         p = self.progress
@@ -250,7 +251,7 @@ def train(
             bar.update()
             p.seconds = before + time.monotonic() - started
             if p.position == 0:
-                row = p.history[-1]
+                row = p.history[-1]  # of the last validated epoch
                 bar.set_postfix(epoch=f"{p.epoch}/{recipe.epochs}", val_loss=f"{row['val_loss']:.3f}", refresh=False)
             if trainer.finished or time.monotonic() - saved >= interval:
                 save_checkpoint(checkpoints, p.step, *trainer.state())
