@@ -73,6 +73,14 @@ def finished_record(run: Prepared) -> Record | None:
     return record if record.source_hash == provenance.core_hash() else None
 
 
+def finished(
+    experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, **changes: Any
+) -> list[Record]:
+    """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
+    record = finished_record(prepare(experiment, scale, data, seed, **changes))
+    return [] if record is None else [record]
+
+
 def run(
     experiment: str,
     scale: str = "laptop",
