@@ -5,15 +5,20 @@ The matrix of these scores goes to ``probes``, which knows what can be read from
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from vljepa_core import probes, tokenizer
+from vljepa_core.datasets.dataset import Dataset
+from vljepa_core.datasets.selection import select
 from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.model.decoder import TextDecoder
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import EVAL_BATCH, Resident
+from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats
+from vljepa_core.recipes import Recipe
 
 SCORED = 200  # images a side of the matrix; the cost grows with its square
 FEWEST = 8  # images from which a matrix is worth looking at
@@ -50,6 +55,22 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
         rows.append(torch.cat(row))
     decoder.train(training)
     return torch.stack(rows).double().cpu().numpy()[:, which.ravel()]
+
+
+def score_run(model: VLJEPA, recipe: Recipe, dataset: Dataset, seed: int, images: int) -> np.ndarray:
+    """Matrix of a trained captioner on ``images`` validation images: more than it was judged on, where the data has more.
+
+    Raises:
+        ValueError: no captioner, or fewer than ``FEWEST`` images.
+    """
+    if model.decoder is None:
+        raise ValueError(f"{recipe.experiment} writes no captions, so there are none to score")
+    wanted = dataclasses.replace(recipe, n_val=images)
+    split = Resident(select(dataset, wanted, seed)["val"], next(model.parameters()).device, recipe.plan_source)
+    if len(split) < FEWEST:
+        raise ValueError(f"{len(split)} validation images: at least {FEWEST} are needed")
+    _, _, plans = caption_nats(model, split)
+    return score_matrix(model.decoder, plans, split.ids)
 
 
 def probe_plans(model: VLJEPA, validation: Resident, plans: Tensor, train: Resident) -> dict[str, Metric]:
