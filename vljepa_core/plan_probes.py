@@ -58,7 +58,7 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
 
 
 def score_run(model: VLJEPA, recipe: Recipe, dataset: Dataset, seed: int, images: int) -> np.ndarray:
-    """Matrix of a trained captioner on ``images`` validation images: more than it was judged on, where the data has more.
+    """Matrix of a trained captioner on ``images`` validation images, or all that its data has where that is fewer.
 
     Raises:
         ValueError: no captioner, or fewer than ``FEWEST`` images.
