@@ -2,8 +2,8 @@
 
 The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``,
 ``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``verdicts``, ``evaluate``, ``runs``
-(with ``records``, ``provenance``, ``describe``, ``estimate``), ``decision_tree``, ``published``, ``baselines``,
-``probes``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and ``audit_page``).
+(with ``records``, ``provenance``, ``describe``, ``estimate``), ``sweeps`` (with ``jobs``), ``decision_tree``,
+``published``, ``baselines``, ``probes``, ``figures``, ``report``, ``audit`` (with ``audit_files``, ``audit_page``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from vljepa_core.recipes import Recipe, recipe
     from vljepa_core.records import Record, recorded
     from vljepa_core.runs import prepare, run
+    from vljepa_core.sweeps import recorded_sweep, sweep_table
 
-__all__ = ["Recipe", "Record", "prepare", "recipe", "recorded", "run"]
+__all__ = ["Recipe", "Record", "prepare", "recipe", "recorded", "recorded_sweep", "run", "sweep_table"]
 
 _ROOM = {"Recipe": "recipes", "recipe": "recipes", "Record": "records", "recorded": "records", "prepare": "runs",
-         "run": "runs"}  # fmt: skip
+         "run": "runs", "recorded_sweep": "sweeps", "sweep_table": "sweeps"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | describe | audit | data``: the core from a terminal."""
+"""``python -m vljepa_core run | sweep | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
+from vljepa_core.sweep_commands import add_sweep_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
     run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
     run.set_defaults(function=run_command)
+
+    add_sweep_command(commands)
 
     describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
@@ -99,7 +102,7 @@ def run_command(options: argparse.Namespace) -> int:
         missing = []
         for each in asked:
             prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
-            if options.fresh or runs.finished_record(prepared) is None:
+            if options.fresh or runs.finished_record(prepared.folder) is None:
                 missing.append((each.experiment, estimate_seconds(prepared, options.device)))
         if missing:
             total = sum(seconds for _, seconds in missing)
