@@ -40,7 +40,7 @@ class Work(Checkpointable):
         self.function(*self.arguments, **self.named)
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """Work with a name of its own, and the test whether what it should leave is there."""
 
@@ -62,6 +62,7 @@ class Job:
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
             return "no log"
+        lines = [line for line in lines if not line.startswith(("srun: ", "slurmstepd: "))] or lines
         return lines[-1].split("\r")[-1].strip() if lines else "an empty log"
 
 
@@ -163,6 +164,8 @@ def _run_slurm(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[
             job.handle = submitit.SlurmJob(folder, ids[job.name])
         else:
             new.append(job)
+    for ended in set(ids.values()) - queued:  # while no sweep was looking
+        _remove_pickles(submitit.SlurmJob(folder, ended))
     if new:
         executor = submitit.SlurmExecutor(folder)
         executor.update_parameters(
@@ -178,27 +181,40 @@ def _run_slurm(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[
         for job, handle in zip(new, handles, strict=True):
             job.handle = handle
         write_atomically(noted, json.dumps(ids | {job.name: job.handle.job_id for job in jobs}, indent=1).encode())
-    running = list(jobs)
+    running, gone = list(jobs), set()
     for job in running:
         job.started = time.monotonic()
         yield "started", job
     while running:
-        for job in list(running):
-            if job.handle.done():
-                running.remove(job)
-                _tidy(job)
-                yield "ended", job
         yield "waiting", None
         time.sleep(POLL_SECONDS["slurm"])
+        try:
+            queued = _queued()
+        except JobsError:
+            continue  # a controller that is busy now answers later
+        for job in [job for job in running if job.handle.job_id not in queued]:
+            if job not in gone:  # judged at the next look: a shared file system shows its files late
+                gone.add(job)
+                continue
+            running.remove(job)
+            _tidy(job)
+            yield "ended", job
 
 
 def _queued() -> set[str]:
-    """Ids of this user's SLURM jobs that are waiting or running, array tasks one by one."""
+    """Ids of this user's SLURM jobs that are waiting or running, array tasks one by one (sacct needs a database)."""
     command = ["squeue", "--me", "--array", "--noheader", "--format=%i"]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        raise JobsError(f"squeue: {found.stderr.strip()}")
+    return set(found.stdout.split())
 
 
 def _tidy(job: Job) -> None:
     job.seconds = time.monotonic() - job.started
-    for left in (job.handle.paths.submitted_pickle, job.handle.paths.result_pickle):
+    _remove_pickles(job.handle)
+
+
+def _remove_pickles(handle: submitit.Job) -> None:
+    for left in (handle.paths.submitted_pickle, handle.paths.result_pickle):
         left.unlink(missing_ok=True)
