@@ -99,8 +99,8 @@ class Trainer:
         torch.manual_seed(seed)  # initial weights and dropout; order and sampling have seeds of their own
         self.recipe, self.seed, self.device = recipe, seed, device
         self.model = VLJEPA(recipe).to(device)
-        self.train_data = Resident(examples["train"], device)
-        self.objective = objective(recipe, Resident(examples["val"], device))
+        self.train_data = Resident(examples["train"], device, recipe.plan_source)
+        self.objective = objective(recipe, Resident(examples["val"], device, recipe.plan_source))
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -129,8 +129,9 @@ class Trainer:
             loss, parts = self.objective.loss(self.model, *self.train_data.batch(index))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        encoder = [q.grad for q in self.model.visual_encoder.parameters()]
-        parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
+        if self.model.visual_encoder is not None:
+            encoder = [q.grad for q in self.model.visual_encoder.parameters()]
+            parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimiser.step()
 
