@@ -42,7 +42,8 @@ def test_the_diagram_names_every_place(climbed: list) -> None:
     rungs = ladder.rungs(climbed)
     shown = figures.phase_diagram(rungs)
     for rung in rungs:
-        assert f"level {rung.level}, {rung.n_train} images: {rung.gain.value:.1f} of {rung.needed.value:.1f}" in shown.alt
+        said = f"level {rung.level}, {rung.n_train} images: {rung.gain.value:.1f} of {rung.needed.value:.1f}"
+        assert said in shown.alt
     with pytest.raises(ValueError, match="one image size"):
         figures.phase_diagram([])
 
