@@ -156,9 +156,10 @@ def test_precision_is_a_choice_of_the_recipe() -> None:
 
 def test_bf16_changes_no_verdict(data_dir) -> None:
     """Test 0 at a size that takes seconds and comes half-way: the same verdict for nearly the same numbers."""
-    small = dict(n_train=360, n_val=60, dim=32, heads=2, depth=1, batch_size=18, learning_rate=3e-3, probe_images=4)
+    small = dict(n_train=360, n_val=60, dim=32, heads=2, depth=1, batch_size=18, probe_images=4)
+    long = dict(epochs=14, warmup_epochs=1, learning_rate=3e-3, validate_every=14)
     full, half = (
-        vljepa_core.run("test0", "smoke", "shapes", 0, **small, epochs=14, validate_every=14, precision=precision)
+        vljepa_core.run("test0", "smoke", "shapes", 0, **small, **long, precision=precision)
         for precision in ("float32", "bfloat16")
     )
     assert (full.provenance["precision"], half.provenance["precision"]) == ("float32", "bfloat16")
