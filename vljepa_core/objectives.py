@@ -108,7 +108,8 @@ def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
 
     Decoded together, each costs what the longest does: 45% of what the decoder reads in a batch of 32 is then padding
     (captions of Flickr8k), in 4 groups 19%. The batch stays the batch: every example is in it once, and its loss is
-    the mean over all of its bytes. A GPU decodes all at once: it would have to be asked for the lengths, and every shape would be a new one.
+    the mean over all of its bytes. A GPU decodes all at once: it would have to be asked for the lengths, and every
+    shape would be a new one.
     """
     if ids.device.type != "cpu":
         return [(torch.arange(len(ids), device=ids.device), ids)]
