@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 
 from vljepa_core.files import write_atomically
 from vljepa_core.provenance import REPOSITORY
+from vljepa_core.recipes import changes_of
 
 FORMAT = 2
 # 1 had no probes, no nats per image, no timeline: what such a record lacks is "not measured".
@@ -96,8 +99,19 @@ def read_record(path: Path) -> Record:
 
 
 def recorded_path(record: Record, folder: Path = RECORDED) -> Path:
-    """Where a record is committed: ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``."""
-    return folder / record.data / f"{record.experiment}-{record.scale}-seed{record.seed}.json"
+    """Where a record is committed: ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``.
+
+    What it changes of the recipe is part of the name: ``run2-laptop-seed0-K32-word_dropout=token.json``. Where the
+    changes don't make a short, plain file name, their checksum tells them apart.
+    """
+    parts = [f"{record.experiment}-{record.scale}-seed{record.seed}"]
+    changes = changes_of(record.recipe)
+    parts += [f"{key}{value}" if len(key) < 3 else f"{key}={value}" for key, value in changes.items()]
+    name = "-".join(parts)
+    plain = re.sub(r"[^A-Za-z0-9=._-]+", "_", name)[:100]
+    if plain != name:
+        plain += "-" + hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).hexdigest()[:8]
+    return folder / record.data / f"{plain}.json"
 
 
 def recorded(experiment: str, folder: Path = RECORDED) -> list[Record]:
