@@ -98,7 +98,7 @@ def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
     """
     lengths, rows = (ids != tokenizer.PAD).sum(dim=1).sort(descending=True)
     return [
-        (part, ids[part, : int(longest[0])])
+        (part, ids[part, : -(-int(longest[0]) // 8) * 8 + 1])
         for part, longest in zip(rows.tensor_split(LENGTH_GROUPS), lengths.tensor_split(LENGTH_GROUPS), strict=True)
         if len(part)
     ]
