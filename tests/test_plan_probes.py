@@ -75,7 +75,7 @@ class Planted(torch.nn.Module):
 
     def __init__(self, vocabulary: int, slip: float) -> None:
         super().__init__()
-        self.vocabulary, self.slip = vocabulary, slip
+        self.vocabulary, self.slip, self.prefix_length = vocabulary, slip, 0
 
     def forward(self, plan: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         told = 4 + plan[:, 0, 0].long()
