@@ -43,6 +43,8 @@ def test_the_matrix_is_what_a_slow_loop_of_swapped_plans_gives(experiment: str, 
     plans = torch.randn(plans.shape)  # further apart than those of a random model
     scores = plan_probes.score_matrix(model.decoder, plans, split.ids)
     assert np.ptp(scores, axis=1).min() > 0.1
+    with torch.autocast("cpu", torch.bfloat16):  # as a run in bf16 is judged
+        assert (plan_probes.score_matrix(model.decoder, plans, split.ids) == scores).all()
     model.eval()
     for i in (0, 3, 7):
         ids = tokenizer.encode(run.examples["val"].texts[i], run.recipe.max_length)
