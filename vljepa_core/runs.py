@@ -77,7 +77,7 @@ def finished(
     experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, **changes: Any
 ) -> list[Record]:
     """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
-    record = finished_record(prepare(experiment, scale, data, seed, **changes))
+    record = finished_record(prepare(experiment, scale, data, seed, **changes).folder)
     return [] if record is None else [record]
 
 
