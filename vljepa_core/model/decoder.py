@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, merge_heads, sincos_1d, split_heads
+from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, attention, sincos_1d, split_heads
 
 
 class FiLM(nn.Module):
@@ -91,7 +91,7 @@ class DecoderBlock(nn.Module):
             q, k, v = (split_heads(t, self.attn.heads) for t in self.attn.qkv(h).chunk(3, dim=-1))
             k, v = cache.append(k, v)
             causal = mask is None and x.shape[1] > 1
-            x = x + self.attn.out(merge_heads(F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)))
+            x = x + self.attn.out(attention(q, k, v, mask, causal))
 
         keys, values = (
             self.cross.keys_values(self.norm_plan(plan)) if cache is None else (cache.plan_keys, cache.plan_values)
