@@ -13,8 +13,10 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.datasets.shapes import COLOURS, SHAPES
 from vljepa_core.generate import generate
 from vljepa_core.geometry import plan_geometry
+from vljepa_core.linear_probes import category_probes, frozen_plans
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.neighbours import neighbour_captions
 from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats, class_logits
 from vljepa_core.plan_probes import probe_plans
 from vljepa_core.recipes import Recipe
@@ -32,21 +34,28 @@ class Evaluation:
 
 
 def evaluate(
-    model: VLJEPA, recipe: Recipe, examples: Mapping[str, Examples], labels: tuple[str, ...], seed: int
+    model: VLJEPA,
+    recipe: Recipe,
+    examples: Mapping[str, Examples],
+    categories: Mapping[str, tuple[str, ...]],
+    seed: int,
 ) -> Evaluation:
     """Judge a model on its validation examples.
 
     Args:
         model: trained.
         recipe: what it was trained by.
-        examples: "train" and "val"; of the former captions alone are looked at, and a few images' plans.
-        labels: the dataset's category names.
-        seed: of the sampled captions.
+        examples: "train" and "val"; linear probes are fitted on the former, and judged, like all else, on the latter.
+        categories: the dataset's, class name -> words that name it in a caption.
+        seed: of the run; also of the sampled captions.
     """
     if recipe.objective == "classify":
         resident = Resident(examples["val"], next(model.parameters()).device)
-        return _evaluate_classes(model, recipe, resident, labels)
-    return _evaluate_captions(model, recipe, examples, seed)
+        judged = _evaluate_classes(model, recipe, resident, tuple(categories))
+    else:
+        judged = _evaluate_captions(model, recipe, examples, seed)
+    judged.metrics.update(_readings(model, recipe, examples, categories, seed))
+    return judged
 
 
 def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels: tuple[str, ...]) -> Evaluation:
@@ -97,6 +106,27 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
         len(validation),
     )
     return Evaluation(found, verdict, rows, confusion=None)
+
+
+def _readings(
+    model: VLJEPA,
+    recipe: Recipe,
+    examples: Mapping[str, Examples],
+    categories: Mapping[str, tuple[str, ...]],
+    seed: int,
+) -> dict[str, Metric]:
+    """What is read from the frozen plans without the decoder: the category, and the nearest neighbour's caption.
+
+    Only of plans that are made of images, judged on others than they were trained on.
+    """
+    if recipe.plan_source != "image" or recipe.validate_on != "val":
+        return {}
+    plans = {split: frozen_plans(model, examples[split].images) for split in ("train", "val")}
+    found = category_probes(model, plans, recipe, examples, categories, seed)
+    if recipe.objective == "caption":
+        validation, said = examples["val"], neighbour_captions(plans, examples)
+        found |= metrics.caption_metrics("neighbour", validation.texts, validation.references, said)
+    return found
 
 
 def _geometry(plans: torch.Tensor) -> dict[str, Metric]:
