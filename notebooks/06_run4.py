@@ -33,6 +33,10 @@ settings = dict(scale=scale, data=data, seed=seed)
 run = vljepa_core.prepare("run4", **settings)  # the recipe and its data
 record = vljepa_core.run("run4", **settings)  # loaded, or trained
 recorded = vljepa_core.recorded("run4")
+blind = [
+    *vljepa_core.recorded("run4_blind"),
+    *vljepa_core.finished("run4_blind", **settings),
+]  # the same without sight of the image
 
 # %% [markdown]
 # ## What we ran
@@ -49,7 +53,7 @@ report.recipe_table(run.recipe, vljepa_core.recipe("run4", "paper"))
 
 # %%
 trivial = baselines.of_run(run.recipe, run.examples)
-report.results_table("run4", record, recorded, trivial=trivial)
+report.results_table("run4", record, recorded, trivial=trivial, blind=blind)
 
 # %% [markdown]
 # ## How we know
@@ -87,6 +91,16 @@ figures.collapse_timeline(record)
 figures.caption_grid(run.examples["val"], record)
 
 # %% [markdown]
+# **Beside answers that need no decoder.** Everything is scored against the same references, of which one human's caption is held out, to
+# stand as an answer itself. *Nearest* repeats what was said of the training image that is nearest to the picture: by its pixels, or by
+# its plan. If the plan held the picture, its neighbours would be worth more than those by pixels.
+
+# %%
+figures.answer_bars(
+    baselines.on_equal_terms(record, run.examples, blind), ("cider", "bleu4", "overlap", "content_match"), own="greedy"
+)
+
+# %% [markdown]
 # ## Does the decoder use the plan?
 #
 # Every one of up to 200 validation captions is scored under the plan of every one of these images. A decoder that ignores its plan finds a
@@ -98,7 +112,6 @@ figures.caption_grid(run.examples["val"], record)
 # it, since being surely wrong costs without limit.
 
 # %%
-blind = [*vljepa_core.recorded("run4_blind"), *vljepa_core.finished("run4_blind", **settings)]
 report.probe_table(record, recorded, blind)
 
 # %%

@@ -8,11 +8,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import TINY
-from vljepa_core import linear_probes, metrics, tokenizer
+from vljepa_core import linear_probes, metrics, runs, tokenizer
 from vljepa_core.datasets.categories import PATTERNS, CategoryFinder
 from vljepa_core.datasets.selection import Examples
+from vljepa_core.figures.units import PROBES
 from vljepa_core.linear_probes import (
-    SOURCES,
     answers,
     as_sent,
     best_penalty,
@@ -108,9 +108,11 @@ def test_standardised_is_of_the_training_images() -> None:
     x_val = np.hstack([x_val, np.full((9, 1), 8.0)])
     z, z_val = standardised(x, x_val)
     assert z.shape == (200, 3) and z_val.shape == (9, 3)
-    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-9)
-    np.testing.assert_allclose(z.std(axis=0) * np.sqrt(3), 1)
-    np.testing.assert_allclose(z_val, (x_val[:, :3] - x[:, :3].mean(axis=0)) / x[:, :3].std(axis=0) / np.sqrt(3))
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(z.std(axis=0) * np.sqrt(3), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        z_val, (x_val[:, :3] - x[:, :3].mean(axis=0)) / x[:, :3].std(axis=0) / np.sqrt(3), rtol=1e-5
+    )
 
 
 def test_the_spanned_space_changes_no_answer(y) -> None:
@@ -123,10 +125,10 @@ def test_the_spanned_space_changes_no_answer(y) -> None:
     assert z.shape[1] < 60
     mean, std = x.mean(axis=0), x.std(axis=0)
     full, full_val = ((each - mean) / std / np.sqrt(500) for each in (x, x_val))
-    np.testing.assert_allclose(z @ z.T, full @ full.T, atol=1e-9)
+    np.testing.assert_allclose(z @ z.T, full @ full.T, atol=1e-5)
     for c in (0.1, 10.0):
         a, b = (LogisticRegression(C=c, tol=1e-8, max_iter=5000).fit(f, y[0][:60]) for f in (z, full))
-        np.testing.assert_allclose(a.predict_proba(z_val), b.predict_proba(full_val), atol=1e-4)
+        np.testing.assert_allclose(a.predict_proba(z_val), b.predict_proba(full_val), atol=1e-3)
 
 
 def test_the_penalty_is_chosen_by_what_the_other_folds_answer() -> None:
@@ -245,7 +247,7 @@ def test_a_runs_probes() -> None:
     for name, e in split.items():
         plans[name][:, 1:] += 1e-6 * e.images.mean(axis=(1, 2, 3), dtype=np.float32)[:, None, None]
     found = category_probes(model, plans, RECIPE, split, PATTERNS, 0)
-    assert set(found) == {f"probe_{s}{b}" for s in ("majority", "chance", *SOURCES) for b in ("", "_balanced")}
+    assert set(found) == {f"{name}{b}" for name in PROBES for b in ("", "_balanced")}
     assert all(isinstance(m, Metric) and m.low <= m.value <= m.high and m.n == 80 for m in found.values())
     largest = np.bincount(np.delete(y, np.s_[::3])).argmax()
     assert found["probe_majority"].value == (np.delete(y_val, np.s_[::3]) == largest).mean()
@@ -254,3 +256,23 @@ def test_a_runs_probes() -> None:
     assert found["probe_plan_fp16"] == found["probe_majority"]  # a millionth of 1 does not arrive
     few = {"train": train, "val": examples(12, 3)[0]}
     assert category_probes(model, {"train": plans["train"], "val": plans["val"][:12]}, RECIPE, few, PATTERNS, 0) == {}
+
+
+def test_every_record_holds_its_probes_and_neighbours(data_dir) -> None:
+    changes = {**TINY, "n_val": 24}
+    run = runs.prepare("run2", "smoke", "shapes", 0, **changes)
+    record = runs.run("run2", "smoke", "shapes", 0, **changes)
+    assert {f"{name}{b}" for name in PROBES for b in ("", "_balanced")} <= set(record.metrics)
+    assert record.value("probe_colour") > record.value("probe_majority")
+    train, val = run.examples["train"], run.examples["val"]
+    for i, row in enumerate(record.captions):
+        distances = np.square(train.images.astype(float) - val.images[i]).sum(axis=(1, 2, 3))
+        assert row["pixel_neighbour"] == train.image_ids[distances.argmin()]
+        assert row["plan_neighbour"] in train.image_ids
+    said = [train.texts[train.image_ids.index(row["pixel_neighbour"])] for row in record.captions]
+    same = [a == b for a, b in zip(said, val.texts, strict=True)]
+    assert record.value("pixel_neighbour_overlap") >= np.mean(same) > 0.5
+    test3 = runs.run("test3", "smoke", "shapes", 0, **changes)
+    assert "probe_plan" in test3.metrics and "plan_neighbour_cider" not in test3.metrics
+    blind = runs.run("run2_blind", "smoke", "shapes", 0, **changes)
+    assert not {name for name in blind.metrics if name.startswith("probe_") or "neighbour" in name}

@@ -1,13 +1,12 @@
-"""The nearest training image's caption."""
+"""The nearest training image."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from vljepa_core import neighbours, tokenizer
-from vljepa_core.datasets.selection import Examples
-from vljepa_core.neighbours import nearest, neighbour_captions
+from vljepa_core import neighbours
+from vljepa_core.neighbours import nearest
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
@@ -31,14 +30,3 @@ def test_differences_far_below_half_precision_are_seen() -> None:
     train = (common + 1e-5 * rng.normal(size=(30, 16, 128))).astype(np.float32)
     val = (train[::-1] + 1e-6 * rng.normal(size=(30, 16, 128))).astype(np.float32)
     assert nearest(train, val).tolist() == list(range(29, -1, -1))
-
-
-def test_captions_are_the_neighbours() -> None:
-    def examples(values: list[int]) -> Examples:
-        texts = [f"number {v}" for v in values]
-        images = np.array(values, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
-        return Examples(images, values, texts, [[t] for t in texts], tokenizer.encode_batch(texts, 16), None)
-
-    split = {"train": examples([10, 20, 30]), "val": examples([29, 11])}
-    features = {name: e.images for name, e in split.items()}
-    assert neighbour_captions(features, split) == ["number 30", "number 10"]

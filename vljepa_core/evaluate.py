@@ -16,7 +16,7 @@ from vljepa_core.geometry import plan_geometry
 from vljepa_core.linear_probes import category_probes, frozen_plans
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.neighbours import neighbour_captions
+from vljepa_core.neighbours import nearest
 from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats, class_logits
 from vljepa_core.plan_probes import probe_plans
 from vljepa_core.recipes import Recipe
@@ -29,7 +29,7 @@ class Evaluation:
 
     metrics: dict[str, Metric]
     verdict: Verdict
-    captions: list[dict]  # image_id, greedy, sampled, nats; empty for classification
+    captions: list[dict]  # one for each image, see Record; empty for classification
     confusion: dict | None  # labels, matrix; classification only
 
 
@@ -54,7 +54,8 @@ def evaluate(
         judged = _evaluate_classes(model, recipe, resident, tuple(categories))
     else:
         judged = _evaluate_captions(model, recipe, examples, seed)
-    judged.metrics.update(_readings(model, recipe, examples, categories, seed))
+    if recipe.plan_source == "image" and recipe.validate_on == "val":
+        _read_frozen(judged, model, recipe, examples, categories, seed)
     return judged
 
 
@@ -108,25 +109,29 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
     return Evaluation(found, verdict, rows, confusion=None)
 
 
-def _readings(
+def _read_frozen(
+    judged: Evaluation,
     model: VLJEPA,
     recipe: Recipe,
     examples: Mapping[str, Examples],
     categories: Mapping[str, tuple[str, ...]],
     seed: int,
-) -> dict[str, Metric]:
-    """What is read from the frozen plans without the decoder: the category, and the nearest neighbour's caption.
+) -> None:
+    """Add what is read without the decoder: the category off frozen plans, and the captions of nearest neighbours.
 
-    Only of plans that are made of images, judged on others than they were trained on.
+    Only where plans are made of images, and judged on others than they were trained on.
     """
-    if recipe.plan_source != "image" or recipe.validate_on != "val":
-        return {}
+    train, validation = examples["train"], examples["val"]
     plans = {split: frozen_plans(model, examples[split].images) for split in ("train", "val")}
-    found = category_probes(model, plans, recipe, examples, categories, seed)
-    if recipe.objective == "caption":
-        validation, said = examples["val"], neighbour_captions(plans, examples)
-        found |= metrics.caption_metrics("neighbour", validation.texts, validation.references, said)
-    return found
+    judged.metrics.update(category_probes(model, plans, recipe, examples, categories, seed))
+    if recipe.objective == "classify":
+        return
+    for name, space in (("plan_neighbour", plans), ("pixel_neighbour", {k: e.images for k, e in examples.items()})):
+        index = nearest(space["train"], space["val"])
+        said = [train.texts[i] for i in index]
+        judged.metrics.update(metrics.caption_metrics(name, validation.texts, validation.references, said))
+        for row, i in zip(judged.captions, index, strict=True):
+            row[name] = train.image_ids[i]
 
 
 def _geometry(plans: torch.Tensor) -> dict[str, Metric]:

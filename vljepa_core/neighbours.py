@@ -1,12 +1,8 @@
-"""Captions without a decoder: what was said of the training image that is nearest to a validation image."""
+"""Which training image is nearest to a validation image: what was said of that one is a caption without a decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-
-from vljepa_core.datasets.selection import Examples
 
 _AT_ONCE = 1_000  # training rows; bounds the memory
 
@@ -26,8 +22,3 @@ def nearest(train: np.ndarray, val: np.ndarray) -> np.ndarray:
         closer = least < best
         best[closer], index[closer] = least[closer], start + which[closer]
     return index
-
-
-def neighbour_captions(features: Mapping[str, np.ndarray], examples: Mapping[str, Examples]) -> list[str]:
-    """For each validation image the drawn caption of the training image that is nearest in ``features``."""
-    return [examples["train"].texts[i] for i in nearest(features["train"], features["val"])]
