@@ -2,8 +2,9 @@
 
 The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``,
 ``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``probes``, ``plan_probes``, ``verdicts``,
-``evaluate``, ``runs`` (with ``records``, ``provenance``, ``describe``, ``estimate``), ``blind``, ``decision_tree``,
-``published``, ``baselines``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and ``audit_page``).
+``evaluate``, ``runs`` (with ``records``, ``provenance``, ``describe``, ``estimate``), ``sweeps`` (with ``jobs``),
+``blind``, ``decision_tree``, ``published``, ``baselines``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and
+``audit_page``).
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
     from vljepa_core.recipes import Recipe, recipe
     from vljepa_core.records import Record, recorded
     from vljepa_core.runs import finished, prepare, run
+    from vljepa_core.sweeps import recorded_sweep, sweep_table
 
-__all__ = ["Recipe", "Record", "finished", "prepare", "recipe", "recorded", "run"]
+__all__ = [
+    "Recipe", "Record", "finished", "prepare", "recipe", "recorded", "recorded_sweep", "run", "sweep_table"
+]  # fmt: skip
 
 _ROOM = {"Recipe": "recipes", "recipe": "recipes", "Record": "records", "recorded": "records", "finished": "runs",
-         "prepare": "runs", "run": "runs"}  # fmt: skip
+         "prepare": "runs", "run": "runs", "recorded_sweep": "sweeps", "sweep_table": "sweeps"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | probe | describe | audit | data``: the core from a terminal."""
+"""``python -m vljepa_core run | probe | sweep | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
+from vljepa_core.sweep_commands import add_sweep_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     probe.add_argument("--images", type=int, default=200, help="of validation (200); the time grows with the square")
     probe.add_argument("--scores", type=Path, metavar="FILE", help=".npy: also keep log p(caption i | plan j), in nats")
     probe.set_defaults(function=probe_command)
+
+    add_sweep_command(commands)
 
     describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
@@ -97,7 +100,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds, human_time
-    from vljepa_core.records import recorded_path
+    from vljepa_core.records import keep, recorded_path
 
     changes = parse_changes(options.set)
     if options.keep and changes:
@@ -107,7 +110,7 @@ def run_command(options: argparse.Namespace) -> int:
         missing = []
         for each in asked:
             prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
-            if options.fresh or runs.finished_record(prepared) is None:
+            if options.fresh or runs.finished_record(prepared.folder) is None:
                 missing.append((each.experiment, estimate_seconds(prepared, options.device)))
         if missing:
             total = sum(seconds for _, seconds in missing)
@@ -127,7 +130,7 @@ def run_command(options: argparse.Namespace) -> int:
         )
         if options.keep:
             path = recorded_path(record)
-            record.save(path)
+            keep(record, path)
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

@@ -61,10 +61,10 @@ def prepare(
     return Prepared(wanted, dataset, select(dataset, wanted, seed), dataset.name, seed, folder)
 
 
-def finished_record(run: Prepared) -> Record | None:
-    """The record of a finished run, if it is there and was judged by today's code; None otherwise."""
+def finished_record(folder: Path) -> Record | None:
+    """The record of a finished run, if it is in its folder and was judged by today's code; None otherwise."""
     try:
-        record = read_record(run.folder / "record.json")
+        record = read_record(folder / "record.json")
     except FileNotFoundError:
         return None
     except RecordError as error:
@@ -121,7 +121,7 @@ def run(
     with held:
         if fresh:
             _forget(prepared.folder)
-        elif (record := finished_record(prepared)) is not None:
+        elif (record := finished_record(prepared.folder)) is not None:
             return record
         return _make(prepared, choose_device(device), progress)
 
