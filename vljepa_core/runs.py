@@ -142,7 +142,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     )
     clock = time.monotonic()
     with autocast(run.recipe, device):
-        judged = evaluate(trained.model, run.recipe, run.examples, tuple(run.dataset.categories), run.seed)
+        judged = evaluate(trained.model, run.recipe, run.examples, run.dataset.categories, run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)
