@@ -25,6 +25,7 @@ TRAINING = (
     "geometry.py",
     "objectives.py",
     "train.py",
+    "distributed.py",
 )
 EVALUATION = ("metrics.py", "verdicts.py", "evaluate.py")
 

@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 
-from vljepa_core import provenance
+from vljepa_core import distributed, provenance
 from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
@@ -89,7 +89,7 @@ def run(
 
     A record matches if recipe, data fingerprint, seed and the hash of the core's own code are the same. A run
     that was killed goes on from its last checkpoint. Two processes that ask for the same run wait for each
-    other; the second one loads what the first has made.
+    other; the second one loads what the first has made. Under torchrun all processes make it together.
 
     Args:
         experiment: ``test0``, ``run1``, ``run2``, ``test3``, ``run3`` or ``run4``.
@@ -103,7 +103,11 @@ def run(
     """
     if progress is None:
         progress = not os.environ.get("VLJEPA_QUIET")
+    progress = progress and distributed.rank() == 0
     prepared = prepare(experiment, scale, data, seed, progress, **changes)
+    on = distributed.join(choose_device(device))
+    if distributed.rank() > 0:
+        return _help(prepared, on)
     prepared.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(prepared.folder / "lock")
     try:
@@ -115,8 +119,20 @@ def run(
         if fresh:
             _forget(prepared.folder)
         elif (record := finished_record(prepared.folder)) is not None:
+            distributed.agree(False)
+            distributed.agree()
             return record
-        return _make(prepared, choose_device(device), progress)
+        record = _make(prepared, on, progress)
+        distributed.agree()
+        return record
+
+
+def _help(run: Prepared, device: torch.device) -> Record:
+    """What the processes after the first one do (``distributed``): train along, if there is something to train."""
+    if distributed.agree():
+        train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", show_progress=False)
+    distributed.agree()  # the record is written
+    return read_record(run.folder / "record.json")
 
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
@@ -130,7 +146,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
             file=sys.stderr,
         )
     trained = _trained_before(run, device)
-    if trained is None:
+    if distributed.agree(trained is None):
         trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
     clock = time.monotonic()
     with autocast(device):
@@ -176,6 +192,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
             "device": device.type,
             "precision": precision_of(device),
             "threads": provenance.threads(),
+            "processes": distributed.size(),
             "started": started,
             "seconds": seconds,
             "train_seconds": trained.seconds,
