@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import REPOSITORY, TINY
-from vljepa_core import distributed
-from vljepa_core.objectives import diversity_loss
+from vljepa_core import distributed, runs
 from vljepa_core.records import Record, read_record
+from vljepa_core.train import Trainer
 
 # 41 images in batches of 15: 8 and 7 rows, and a last batch of 6 and 5. Enough steps that an error would grow.
-SET = {**TINY, "n_train": 41, "batch_size": 15, "epochs": 8, "diversity_weight": 0.5, "label_smoothing": 0.1}
+SET = {**TINY, "n_train": 41, "batch_size": 15, "epochs": 10, "diversity_weight": 0.5, "label_smoothing": 0.1}
 COMMAND = ["-m", "vljepa_core", "run", "{}", "--scale", "smoke", "--data", "shapes", "--no-estimate", "--set"]
 
 
@@ -64,62 +64,46 @@ def assert_same_run(one: tuple[Record, Path], other: tuple[Record, Path]) -> Non
     assert apart.mean() < 5e-6 and apart.max() < one[0].recipe["learning_rate"]
 
 
-@pytest.mark.parametrize("experiment", ["run2", "test3"])
-def test_two_processes_make_the_run_of_one(experiment: str, tmp_path: Path) -> None:
-    changes = {} if experiment == "run2" else {"diversity_weight": 0.0}
-    folders = {n: tmp_path / str(n) for n in (1, 2)}
-    records = {n: finish(start(folder, n, experiment, **changes), folder) for n, folder in folders.items()}
-    assert [records[n].provenance["processes"] for n in (1, 2)] == [1, 2]
-    assert_same_run(*((records[n], folders[n]) for n in (1, 2)))
-    # The number of processes is no part of what a run is: one process loads what two have made.
-    before = records[2].provenance["started"]
-    assert finish(start(folders[2], 1, experiment, **changes), folders[2]).provenance["started"] == before
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """The run of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    return finish(start(folder, 1), folder), folder
 
 
-def test_killed_and_gone_on_with_another_number_of_processes(tmp_path: Path) -> None:
-    """Each process kills its parent's plan in turn: two, one of them killed; then one; then two again."""
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    changes = {"epochs": 40}
-    expected = finish(start(whole, 1, **changes), whole)
-    for processes in (2, 1):
-        before = steps(cut)
-        process = start(cut, processes, **changes)
-        while steps(cut) < before + 10:
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.02)
-        victim = children(process.pid)[-1] if processes == 2 else process.pid
-        os.kill(victim, signal.SIGKILL)
-        _, err = process.communicate(timeout=60)  # one that dies ends all
-        assert process.returncode != 0
-        if processes == 2:
-            assert "has lost the others" in err or "Signal 9" in err
-    assert 0 < steps(cut) < expected.provenance["steps"]
-    found = finish(start(cut, 2, **changes), cut)
-    assert_same_run((expected, whole), (found, cut))
+def start_and_kill_one(folder: Path, experiment: str = "run2") -> str:
+    """Two processes, one of which is killed after some steps; returns what they said."""
+    process = start(folder, 2, experiment)
+    while steps(folder) < 5:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    os.kill(children(process.pid)[-1], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)  # one that dies ends all
+    assert process.returncode != 0
+    return err
+
+
+def test_two_processes_make_the_run_of_one(alone: tuple[Record, Path], tmp_path: Path) -> None:
+    found = finish(start(tmp_path, 2), tmp_path)
+    assert (alone[0].provenance["processes"], found.provenance["processes"]) == (1, 2)
+    assert_same_run(alone, (found, tmp_path))
+
+
+def test_killed_it_goes_on_with_another_number_of_processes(alone: tuple[Record, Path], tmp_path: Path) -> None:
+    err = start_and_kill_one(tmp_path)
+    assert "has lost the others" in err or "Signal 9" in err
+    assert 0 < steps(tmp_path) < alone[0].provenance["steps"]
+    assert_same_run(alone, (finish(start(tmp_path, 1), tmp_path), tmp_path))
 
 
 def test_dropout_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """Run 4 draws dropout masks: every process its own, the same again after a resume."""
-    records = []
-    for name in ("whole", "cut"):
-        folder = tmp_path / name
-        if name == "cut":
-            process = start(folder, 2, "run4", epochs=40)
-            while steps(folder) < 10:
-                assert process.poll() is None, process.communicate()[1]
-                time.sleep(0.02)
-            os.kill(children(process.pid)[0], signal.SIGKILL)
-            process.communicate(timeout=60)
-        records.append(finish(start(folder, 2, "run4", epochs=40), folder))
-    assert records[0].weights_sha256 == records[1].weights_sha256
-    assert records[0].history == records[1].history
-
-
-def test_what_can_not_be_shared_is_said(tmp_path: Path) -> None:
-    process = start(tmp_path, 2, n_train=31)  # the last batch of an epoch has one example
-    err = process.communicate(timeout=120)[1]
-    assert process.returncode != 0
-    assert "a batch of 1 examples (the last of an epoch is what remains) for 2 processes" in err
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    expected = finish(start(whole, 2, "run4"), whole)
+    start_and_kill_one(cut, "run4")
+    found = finish(start(cut, 2, "run4"), cut)
+    assert found.weights_sha256 == expected.weights_sha256
+    assert found.history == expected.history
 
 
 def steps(folder: Path) -> int:
@@ -134,17 +118,44 @@ def children(pid: int) -> list[int]:
 # --- the parts, without processes ------------------------------------------------------------------
 
 
-def test_own_rows_alone_carry_the_whole_gradient_of_the_diversity_loss() -> None:
-    """What ``rows_of_all`` counts on: with the other rows held still, the gradient at one's own is the same."""
-    torch.manual_seed(0)
-    plan = torch.randn(5, 1, 8, requires_grad=True)
-    diversity_loss(plan).backward()
-    for rows in (slice(0, 3), slice(3, 5)):
-        own = plan.detach()[rows].clone().requires_grad_()
-        mixed = plan.detach().clone()
-        parts = [mixed[: rows.start], own, mixed[rows.stop :]]
-        diversity_loss(torch.cat(parts)).backward()
-        torch.testing.assert_close(own.grad, plan.grad[rows])
+@pytest.mark.parametrize("experiment", ["run1", "run2", "test3"])
+def test_the_terms_of_all_processes_are_the_loss_of_the_batch(experiment: str, data_dir: Path, monkeypatch) -> None:
+    """Three processes, one after another in this one: their losses' gradients and reported numbers sum to the whole."""
+    changes = {k: v for k, v in SET.items() if experiment != "test3" or k != "diversity_weight"}
+    run = runs.prepare(experiment, "smoke", "shapes", 0, **changes)
+    trainer = Trainer(run.recipe, run.examples, 0, torch.device("cpu"))
+    model, data, index = trainer.model, trainer.train_data, np.arange(11)
+
+    def gradients(rows: np.ndarray, mine: distributed.Part) -> dict[str, torch.Tensor]:
+        model.zero_grad(set_to_none=True)
+        loss, parts = trainer.objective.loss(model, *data.batch(rows), mine)
+        loss.backward()
+        return {name: p.grad for name, p in model.named_parameters() if p.grad is not None} | parts
+
+    expected = gradients(index, distributed.WHOLE)
+    with torch.no_grad():
+        plans = model.plan(data.batch(index)[0]).mean(dim=1, keepdim=True)
+    totals = {name: torch.zeros_like(value) for name, value in expected.items()}
+    monkeypatch.setattr(distributed, "size", lambda: 3)
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        rows = distributed.rows_of_mine(index)
+
+        def rows_of_all(mine: torch.Tensor, part: distributed.Part, rows=rows) -> torch.Tensor:
+            return torch.cat([plans[: rows[0]], mine, plans[rows[-1] + 1 :]])
+
+        monkeypatch.setattr(distributed, "rows_of_all", rows_of_all)
+        mine = distributed.Part(len(index), data.targets(rows) / data.targets(index))
+        for name, value in gradients(rows, mine).items():
+            totals[name] += value
+    for name, value in expected.items():
+        torch.testing.assert_close(totals[name], value, rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_batch_that_is_too_small_to_share_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    with pytest.raises(ValueError, match="a batch of 1 examples .* for 2 processes"):
+        distributed.rows_of_mine(np.arange(1))
 
 
 def test_alone_nothing_changes() -> None:
