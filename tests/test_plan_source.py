@@ -84,3 +84,10 @@ def test_a_control_is_run_and_kept_like_any_other(experiment: str, data_dir: Pat
     model = load_model(prepare(experiment, "smoke", "shapes", 0, **TINY))
     assert {k: v for k, v in describe(recipe(experiment, "smoke", **TINY))["parameters"].items()} == record.parameters
     assert not model.training
+
+
+def test_validation_every_few_epochs_and_after_the_last(data_dir: Path) -> None:
+    every = vljepa_core.run("run2", "smoke", "shapes", 0, **{**TINY, "epochs": 5})
+    some = vljepa_core.run("run2", "smoke", "shapes", 0, **{**TINY, "epochs": 5}, validate_every=2)
+    assert [row["epoch"] for row in some.history] == [0, 2, 4, 5]
+    assert some.history == [row for row in every.history if row["epoch"] in (0, 2, 4, 5)], "training is another one"

@@ -6,6 +6,7 @@ validation numbers after every epoch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,6 +51,13 @@ class Resident:
     def targets(self, index: np.ndarray) -> int:
         """How many terms a batch's mean cross-entropy has: its predicted bytes, or its labels."""
         return int((self.lengths[index] - 1).sum()) if self.labels is None else len(index)
+
+    def first(self, n: int) -> Resident:
+        """The first n of it, or all where there are fewer; views, no copies."""
+        part = copy.copy(self)
+        part.source, part.ids, part.lengths = self.source[:n], self.ids[:n], self.lengths[:n]
+        part.labels = None if self.labels is None else self.labels[:n]
+        return part
 
     def batch(self, index: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
         """Plan sources (B, ...), ids (B, longest of these) int64, labels (B,) or None."""
@@ -129,14 +137,20 @@ class Captioning:
     @torch.no_grad()
     def validate(self, model: VLJEPA) -> dict[str, float]:
         """Unsmoothed validation loss (nats per byte), plan geometry, distinct greedy captions of a few images."""
-        nats, counts, plans = caption_nats(model, self.validation)
+        found, plans = self._look(model, self.validation)
         probe = plans[: self.recipe.probe_images]
         captions = generate(model.decoder, probe, self.recipe.max_new_tokens)
-        return {
-            "val_loss": float(nats.sum() / counts.sum()),
-            **plan_geometry(plans.float().cpu().numpy()),
-            "greedy_unique": len(set(captions)) / len(captions),
-        }
+        return {**found, "greedy_unique": len(set(captions)) / len(captions)}
+
+    @torch.no_grad()
+    def glance(self, model: VLJEPA) -> dict[str, float]:
+        """Loss and geometry as ``validate`` has them, on the first few validation images."""
+        return self._look(model, self.validation.first(self.recipe.probe_images))[0]
+
+    def _look(self, model: VLJEPA, split: Resident) -> tuple[dict[str, float], Tensor]:
+        nats, counts, plans = caption_nats(model, split)
+        geometry = plan_geometry(plans.float().cpu().numpy())
+        return {"val_loss": float(nats.sum() / counts.sum()), **geometry}, plans
 
 
 class Classification:
@@ -162,11 +176,18 @@ class Classification:
     @torch.no_grad()
     def validate(self, model: VLJEPA) -> dict[str, float]:
         """Validation cross-entropy (nats), accuracy, plan geometry."""
-        logits, plans = class_logits(model, self.validation)
-        labels = self.validation.labels
+        return self._look(model, self.validation)
+
+    @torch.no_grad()
+    def glance(self, model: VLJEPA) -> dict[str, float]:
+        """The same on the first few validation images."""
+        return self._look(model, self.validation.first(self.recipe.probe_images))
+
+    def _look(self, model: VLJEPA, split: Resident) -> dict[str, float]:
+        logits, plans = class_logits(model, split)
         return {
-            "val_loss": float(F.cross_entropy(logits.float(), labels)),
-            "val_accuracy": float((logits.argmax(dim=-1) == labels).float().mean()),
+            "val_loss": float(F.cross_entropy(logits.float(), split.labels)),
+            "val_accuracy": float((logits.argmax(dim=-1) == split.labels).float().mean()),
             **plan_geometry(plans.float().cpu().numpy()),
         }
 

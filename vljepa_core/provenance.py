@@ -6,6 +6,7 @@ import ast
 import hashlib
 import platform
 import subprocess
+from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ TRAINING = (
     "train.py",
     "distributed.py",
 )
-EVALUATION = ("metrics.py", "verdicts.py", "evaluate.py")
+EVALUATION = ("metrics.py", "probes.py", "plan_probes.py", "verdicts.py", "evaluate.py")
 
 
 @cache
@@ -81,6 +82,18 @@ def commit() -> tuple[str, bool]:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", PACKAGE.name))
     except (OSError, subprocess.CalledProcessError):
         return "unknown", False
+
+
+# What ``origin`` says, and the part of a record's provenance that belongs to its training.
+ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "processes", "started")
+
+
+def origin(device: str, precision: str, processes: int = 1) -> dict[str, Any]:
+    """Which code computes from now on, with what and on what; the start in UTC. Threads are those of one process."""
+    sha, dirty = commit()
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    found = (sha, dirty, versions(), device, precision, threads(), processes, started)
+    return dict(zip(ORIGIN, found, strict=True))
 
 
 def threads() -> int:

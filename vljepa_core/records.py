@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from vljepa_core.files import write_atomically
 from vljepa_core.provenance import REPOSITORY
 from vljepa_core.recipes import changes_of
 
-FORMAT = 1
+FORMAT = 2
+# 1 had no probes, no nats per image, no timeline: what such a record lacks is "not measured".
+READABLE = (1, 2)
 RECORDED = REPOSITORY / "data" / "recorded"
 
 
@@ -33,14 +35,18 @@ class Record:
         source_hash: of the core's code that computed these numbers (see ``provenance.source_hash``).
         dataset: name, fingerprint, n_train, n_val, source, summary.
         parameters: trainable parameters per room, and their total.
-        history: one row per epoch, from 0 (random weights, validation only): step, learning rate, losses, plan
-            geometry, gradient norm at the encoder.
+        history: one row per validated epoch, from 0 (random weights, validation only): step, learning rate, losses,
+            plan geometry, gradient norm at the encoder.
         metrics: name -> value, low, high (95%, None where not defined), n.
         verdict: label (the report's reading), by_code (the published thresholds), reason.
-        captions: image_id, greedy, sampled for every validation image; empty for classification.
+        captions: image_id, greedy, sampled and nats (of its reference, given its plan) for every validation image;
+            empty for classification.
         confusion: labels and matrix (rows true, columns predicted), or None.
         weights_sha256: of ``weights.safetensors`` beside the record.
-        provenance: commit, dirty, versions, device, precision, threads, started, seconds, steps.
+        provenance: of the training: commit, dirty, versions, device, precision, threads, started, train_seconds,
+            steps; ``judged``: the same of the evaluation, which may be a later one; seconds of both.
+        timeline: rows at steps 0, 1, 2, 4, 8, ...: step, val_loss, plan geometry on a few images, gradient norm at the
+            encoder, all of the weights after that many steps.
     """
 
     format: int
@@ -59,6 +65,7 @@ class Record:
     confusion: dict[str, Any] | None
     weights_sha256: str
     provenance: dict[str, Any]
+    timeline: list[dict[str, float]] = field(default_factory=list)
 
     def value(self, metric: str) -> float:
         """Value of a metric."""
@@ -81,9 +88,10 @@ def read_record(path: Path) -> Record:
     """
     try:
         values = json.loads(path.read_text())
-        if values.get("format") != FORMAT:
+        if values.get("format") not in READABLE:
+            known = " and ".join(map(str, READABLE))
             raise RecordError(
-                f"{path}: record format {values.get('format')!r}, this code reads {FORMAT}; delete it and run again"
+                f"{path}: record format {values.get('format')!r}, this code reads {known}; delete it and run again"
             )
         return Record(**values)
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:

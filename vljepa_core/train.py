@@ -34,10 +34,14 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass
 class Trained:
-    """A trained model with its history (one row per epoch from 0, no wall-clock times in it), and what it cost."""
+    """A trained model, what it cost, and its history: a row per validated epoch from 0, no wall-clock times in it.
+
+    The timeline holds finer and cheaper rows, early in training above all: see ``on_timeline``.
+    """
 
     model: VLJEPA
     history: list[dict[str, float]]
+    timeline: list[dict[str, float]]
     steps: int
     seconds: float
 
@@ -51,6 +55,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    timeline: list[dict[str, float]] = field(default_factory=list)
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -94,6 +99,11 @@ def steps_of(recipe: Recipe, n_train: int) -> int:
     return recipe.epochs * math.ceil(n_train / recipe.batch_size)
 
 
+def on_timeline(step: int) -> bool:
+    """Whether the weights after this many steps are looked at: 0, 1, 2, 4, 8, ... A collapse may take one epoch."""
+    return step & (step - 1) == 0
+
+
 class Trainer:
     """Model, optimiser and position of one run; ``step`` at a time, so that it can be timed and tested."""
 
@@ -123,6 +133,10 @@ class Trainer:
         p = self.progress
         if p.step == 0:
             self._add_to_history({})  # epoch 0: what random weights give
+        watched = on_timeline(p.step) and distributed.rank() == 0
+        if watched:
+            with autocast(self.device):
+                p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
@@ -139,6 +153,8 @@ class Trainer:
         if self.model.visual_encoder is not None:
             encoder = [q.grad for q in self.model.visual_encoder.parameters()]
             parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
+            if watched:
+                p.timeline[-1]["encoder_grad_norm"] = float(parts["encoder_grad_norm"])
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimiser.step()
 
@@ -163,7 +179,8 @@ class Trainer:
         means["learning_rate"] = learning_rate_at(self.recipe, p.epoch)
         self.sums = {}
         p.epoch, p.position = p.epoch + 1, 0
-        self._add_to_history(means)
+        if p.epoch % self.recipe.validate_every == 0 or self.finished:
+            self._add_to_history(means)
 
     def _add_to_history(self, row: dict[str, float]) -> None:
         p = self.progress
@@ -257,9 +274,9 @@ def train(
             bar.update()
             p.seconds = before + time.monotonic() - started
             if p.position == 0 and first:
-                row = p.history[-1]
+                row = p.history[-1]  # of the last validated epoch
                 bar.set_postfix(epoch=f"{p.epoch}/{recipe.epochs}", val_loss=f"{row['val_loss']:.3f}", refresh=False)
             if first and (trainer.finished or time.monotonic() - saved >= interval):
                 save_checkpoint(checkpoints, p.step, *trainer.state())
                 saved = time.monotonic()
-    return Trained(trainer.model, p.history, p.step, p.seconds)
+    return Trained(trainer.model, p.history, p.timeline, p.step, p.seconds)
