@@ -105,10 +105,11 @@ def rows_of_all(mine: Tensor, part: Part) -> Tensor:
     if size() == 1:
         return mine
     counts = [len(rows) for rows in np.array_split(np.arange(part.rows), size())]
-    padded = torch.cat([mine.detach(), mine.new_zeros(counts[0] - len(mine), *mine.shape[1:])])  # the first has most
+    padded = mine.new_zeros(counts[0], *mine.shape[1:], dtype=torch.float32)  # the first has most rows
+    padded[: len(mine)] = mine.detach()
     parts = [torch.empty_like(padded) for _ in counts]
     _with_others(lambda: dist.all_gather(parts, padded))
-    parts = [rows[:n] for rows, n in zip(parts, counts, strict=True)]
+    parts = [rows[:n].to(mine.dtype) for rows, n in zip(parts, counts, strict=True)]
     parts[rank()] = mine
     return torch.cat(parts)
 

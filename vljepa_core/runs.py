@@ -144,19 +144,19 @@ def _help(run: Prepared, device: torch.device) -> Record:
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     # Of the code that runs, not of what the checkout has become when the run is over.
-    now = provenance.origin(device.type, precision_of(device), distributed.size())
+    now = provenance.origin(device.type, precision_of(run.recipe, device), distributed.size())
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
     if progress:
         print(
             f"{run.recipe.experiment} at {run.recipe.scale} on {run.data}, seed {run.seed}: {device.type} ({where}), "
-            f"{precision_of(device)}",
+            f"{precision_of(run.recipe, device)}",
             file=sys.stderr,
         )
     trained, origin = _trained_before(run, device) or (None, now)
     if distributed.agree(trained is None):
         trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
     clock = time.monotonic()
-    with autocast(device):
+    with autocast(run.recipe, device):
         judged = evaluate(trained.model, run.recipe, run.examples, tuple(run.dataset.categories), run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
