@@ -21,7 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vljepa_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    run = commands.add_parser("run", help="train, evaluate and leave a record; load it if a matching one exists")
+    run = commands.add_parser(
+        "run",
+        help="train, evaluate and leave a record; load it if a matching one exists",
+        description="Train, evaluate and leave a record; load it if a matching one exists. On several processes: "
+        "torchrun --nproc_per_node=2 -m vljepa_core run ... (gloo on CPUs, nccl on GPUs)",
+    )
     run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     run.add_argument("--data", default="scenes", help="scenes (default), shapes, coco, or a COCO-captions folder")
     run.add_argument("--seed", type=int, default=0)
@@ -98,7 +103,7 @@ def parse_changes(pairs: list[str]) -> dict[str, Any]:
 
 def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
-    from vljepa_core import runs
+    from vljepa_core import distributed, runs
     from vljepa_core.estimate import estimate_seconds, human_time
     from vljepa_core.records import keep, recorded_path
 
@@ -106,7 +111,7 @@ def run_command(options: argparse.Namespace) -> int:
     if options.keep and changes:
         raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
     asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
-    if not options.no_estimate:
+    if not options.no_estimate and distributed.size() == 1:
         missing = []
         for each in asked:
             prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
@@ -128,12 +133,15 @@ def run_command(options: argparse.Namespace) -> int:
             progress=True,
             **changes,
         )
+        if distributed.rank() > 0:
+            continue
         if options.keep:
             path = recorded_path(record)
             keep(record, path)
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
+    distributed.leave()
     return 0
 
 
