@@ -27,11 +27,11 @@ import vljepa_core
 from vljepa_core import figures, report
 from vljepa_core.decision_tree import decision_path
 from vljepa_core.published import PUBLISHED
-from vljepa_core.recipes import EXPERIMENTS
+from vljepa_core.recipes import STUDY
 
 settings = dict(scale=scale, data=data, seed=seed)
-records = {name: vljepa_core.run(name, **settings) for name in EXPERIMENTS}
-recorded = {name: vljepa_core.recorded(name) for name in EXPERIMENTS}
+records = {name: vljepa_core.run(name, **settings) for name in STUDY}
+recorded = {name: vljepa_core.recorded(name) for name in STUDY}
 captioning = [records[name] for name in ("run1", "run2", "run3", "run4")]
 earlier = [r for runs in recorded.values() for r in runs]
 photographs = [r for r in earlier if (r.data, r.scale) == ("flickr8k", "laptop")]

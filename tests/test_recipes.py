@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from vljepa_core.recipes import CHANGES, EXPERIMENTS, SCALES, RecipeError, recipe
+from vljepa_core.recipes import CHANGES, CONTROLS, EXPERIMENTS, SCALES, STUDY, RecipeError, recipe
 
 
 def test_paper_recipes_are_the_published_ones() -> None:
@@ -42,7 +42,7 @@ def test_warmup_is_the_published_rule() -> None:
 
 def test_every_experiment_has_every_scale_and_laptop_keeps_every_mechanism() -> None:
     for scale in SCALES:
-        for name in EXPERIMENTS:
+        for name in STUDY:
             r, paper = recipe(name, scale), recipe(name, "paper")
             assert set(CHANGES[scale][name]) <= {f.name for f in dataclasses.fields(r)}
             for kept in (
@@ -50,6 +50,18 @@ def test_every_experiment_has_every_scale_and_laptop_keeps_every_mechanism() -> 
                 "plan_query_residual normalise preprocess temperature query grad_clip weight_decay"
             ).split():
                 assert getattr(r, kept) == getattr(paper, kept), f"{name} at {scale} changes {kept}"
+
+
+def test_a_control_is_an_experiment_of_the_study_with_a_few_values_changed() -> None:
+    assert set(EXPERIMENTS) == {*STUDY, *CONTROLS}
+    for scale in SCALES:
+        for name, control in CONTROLS.items():
+            ours, theirs = recipe(name, scale).to_dict(), recipe(control.base, scale).to_dict()
+            changed = {key for key in ours if ours[key] != theirs[key]} - {"experiment"}
+            assert 0 < len(changed) and changed <= {*control.changes, *control.at.get(scale, {})}
+    for name in ("capacity_overfit", "capacity_oracle", "capacity_table"):
+        for scale in ("laptop", "paper"):
+            assert recipe(name, scale).plan_bytes == 8_192, "the capacity is the published plan's"
 
 
 def test_recipes_are_values() -> None:

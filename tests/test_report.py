@@ -10,7 +10,7 @@ import pytest
 from vljepa_core import report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.published import PUBLISHED, Baseline
-from vljepa_core.recipes import EXPERIMENTS, recipe
+from vljepa_core.recipes import STUDY, recipe
 
 
 def make_record(seed: int = 0, data: str = "scenes", cosine: float = 0.9, **changes) -> dict:
@@ -46,7 +46,7 @@ def rows_of(table) -> dict[str, list[str]]:
 
 
 def test_published_numbers_are_those_of_the_study():
-    assert set(PUBLISHED) == set(EXPERIMENTS)
+    assert set(PUBLISHED) == set(STUDY)
     assert [PUBLISHED[r].metrics["parameters"].value for r in ("run2", "run3", "run4")] == [
         16_930_048,
         16_995_844,
@@ -69,7 +69,7 @@ def test_published_numbers_are_those_of_the_study():
     assert [b.value for b in PUBLISHED["run2"].baselines["train_loss"]] == [1.040, 0.878]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", STUDY)
 def test_no_cell_is_blank(experiment):
     rows = rows_of(report.results_table(experiment, make_record(experiment=experiment), []))
     assert all(cell for cells in rows.values() for cell in cells), rows

@@ -16,7 +16,7 @@ from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import caption_loss, diversity_loss
 from vljepa_core.recipes import Recipe
 
-ROOMS = ("visual_encoder", "text_encoder", "fusion", "predictor", "decoder", "classifier")
+ROOMS = ("visual_encoder", "text_encoder", "fusion", "predictor", "free_plans", "decoder", "classifier")
 
 
 def parameters_by_room(model: nn.Module) -> dict[str, int]:
@@ -37,8 +37,8 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
     length = caption_ids or recipe.max_length
     with torch.device("meta"):
         model = VLJEPA(recipe)
-        images = torch.zeros(recipe.batch_size, recipe.image_size, recipe.image_size, 3, dtype=torch.uint8)
         ids = torch.zeros(recipe.batch_size, length, dtype=torch.long)
+        source = _plan_source(recipe, ids)
         labels = torch.zeros(recipe.batch_size, dtype=torch.long)
     kept: dict[int, int] = {}  # storage -> bytes: views of one tensor are kept once
 
@@ -51,12 +51,19 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
     counter = FlopCounterMode(display=False)
     with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         if recipe.objective == "caption":
-            plan, logits = model(images, ids[:, :-1])
+            plan, logits = model(source, ids[:, :-1])
             loss = caption_loss(logits, ids, recipe.label_smoothing) + diversity_loss(plan)
         else:
-            loss = nn.functional.cross_entropy(model(images)[1], labels)
+            loss = nn.functional.cross_entropy(model(source)[1], labels)
         loss.backward()
     return {"flops": counter.get_total_flops(), "activation_bytes": sum(kept.values())}
+
+
+def _plan_source(recipe: Recipe, ids: torch.Tensor) -> torch.Tensor:
+    """What the plans of a batch with these ids (B, N) are made from, on the current device."""
+    if recipe.plan_source == "image":
+        return torch.zeros(len(ids), recipe.image_size, recipe.image_size, 3, dtype=torch.uint8)
+    return ids if recipe.plan_source == "caption" else torch.zeros(len(ids), dtype=torch.long)
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
@@ -83,13 +90,13 @@ def describe(recipe: Recipe) -> dict[str, Any]:
 def data_flow(recipe: Recipe) -> list[dict[str, Any]]:
     """The rooms an image passes through, in order: name, class, output shape for one image, parameters.
 
-    Shapes are recorded while a meta image runs through the real modules, so the diagram can't drift from
-    the code.
+    Shapes are recorded while a meta image (or whatever else the plan is made from) runs through the real modules,
+    so the diagram can't drift from the code.
     """
     with torch.device("meta"):
         model = VLJEPA(recipe)
-        image = torch.zeros(1, recipe.image_size, recipe.image_size, 3, dtype=torch.uint8)
         ids = torch.zeros(1, recipe.max_length, dtype=torch.long)
+        source = _plan_source(recipe, ids)
     seen: list[dict[str, Any]] = []
     parameters = parameters_by_room(model)
     hooks = [
@@ -106,8 +113,11 @@ def data_flow(recipe: Recipe) -> list[dict[str, Any]]:
         for name in ROOMS
         if (room := getattr(model, name)) is not None
     ]
-    model(image, ids[:, :-1])
+    model(source, ids[:, :-1])
     for hook in hooks:
         hook.remove()
-    first = {"name": "image", "module": "uint8 pixels", "shape": tuple(image.shape[1:]), "parameters": 0}
+    name, what = {"image": ("image", "uint8 pixels"), "caption": ("caption", "byte ids")}.get(
+        recipe.plan_source, ("row", "its number")
+    )
+    first = {"name": name, "module": what, "shape": tuple(source.shape[1:]), "parameters": 0}
     return [first, *seen]

@@ -32,7 +32,7 @@ class Evaluation:
 def evaluate(model: VLJEPA, recipe: Recipe, validation: Examples, labels: tuple[str, ...], seed: int) -> Evaluation:
     """Judge a model on its validation examples; ``labels`` are the dataset's category names."""
     device = next(model.parameters()).device
-    resident = Resident(validation, device)
+    resident = Resident(validation, device, recipe.plan_source)
     if recipe.objective == "classify":
         return _evaluate_classes(model, recipe, resident, labels)
     return _evaluate_captions(model, recipe, validation, resident, seed)

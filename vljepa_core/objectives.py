@@ -24,23 +24,33 @@ EVAL_BATCH = 128
 
 
 class Resident:
-    """One split's images and ids, on the device as they are stored: uint8 pixels, int32 ids."""
+    """One split's plan sources and ids, on the device as they are stored: uint8 pixels, int32 ids.
 
-    def __init__(self, examples: Examples, device: torch.device) -> None:
-        self.images = torch.from_numpy(np.ascontiguousarray(examples.images)).to(device)
+    ``plan_source`` as in the recipe: what ``VLJEPA.plan`` is given is the images, the captions' ids, the row numbers
+    of a table, or 0.
+    """
+
+    def __init__(self, examples: Examples, device: torch.device, plan_source: str = "image") -> None:
         self.ids = torch.from_numpy(examples.ids.astype(np.int32)).to(device)
+        if plan_source == "image":
+            self.source = torch.from_numpy(np.ascontiguousarray(examples.images)).to(device)
+        elif plan_source == "caption":
+            self.source = self.ids
+        else:
+            rows = torch.arange(len(examples), device=device)
+            self.source = rows if plan_source == "table" else torch.zeros_like(rows)
         self.lengths = (examples.ids != tokenizer.PAD).sum(axis=1)
         self.labels = None if examples.labels is None else torch.from_numpy(examples.labels).to(device)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.ids)
 
     def batch(self, index: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Images (B, S, S, 3) uint8, ids (B, longest of these) int64, labels (B,) or None."""
-        rows = torch.from_numpy(index).to(self.images.device)
+        """Plan sources (B, ...), ids (B, longest of these) int64, labels (B,) or None."""
+        rows = torch.from_numpy(index).to(self.ids.device)
         longest = int(self.lengths[index].max())
         labels = None if self.labels is None else self.labels[rows]
-        return self.images[rows], self.ids[rows, :longest].long(), labels
+        return self.source[rows], self.ids[rows, :longest].long(), labels
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """All of it in order, for evaluation."""
@@ -74,9 +84,9 @@ class Captioning:
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
 
-    def loss(self, model: VLJEPA, images: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
+    def loss(self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
         """The loss to minimise, and the parts to report (detached)."""
-        plan, logits = model(images, ids[:, :-1])
+        plan, logits = model(source, ids[:, :-1])
         cross_entropy = caption_loss(logits, ids, self.recipe.label_smoothing)
         diversity = diversity_loss(plan)
         total = cross_entropy
@@ -103,9 +113,9 @@ class Classification:
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
 
-    def loss(self, model: VLJEPA, images: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
+    def loss(self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
         """The loss to minimise, and the parts to report (detached)."""
-        plan, logits = model(images)
+        plan, logits = model(source)
         cross_entropy = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return cross_entropy, {
             "train_loss": cross_entropy.detach(),
@@ -138,8 +148,8 @@ def caption_nats(model: VLJEPA, split: Resident) -> tuple[np.ndarray, np.ndarray
     training = model.training
     model.eval()
     nats, plans = [], []
-    for images, ids, _ in split.batches():
-        plan, logits = model(images, ids[:, :-1])
+    for source, ids, _ in split.batches():
+        plan, logits = model(source, ids[:, :-1])
         each = F.cross_entropy(logits.float().transpose(1, 2), ids[:, 1:], ignore_index=tokenizer.PAD, reduction="none")
         nats.append(each.sum(dim=1).cpu().double().numpy())
         plans.append(plan)
@@ -152,6 +162,6 @@ def class_logits(model: VLJEPA, split: Resident) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) and plans (N, K, D), dropout off."""
     training = model.training
     model.eval()
-    plans, logits = zip(*(model(images) for images, _, _ in split.batches()), strict=True)
+    plans, logits = zip(*(model(source) for source, _, _ in split.batches()), strict=True)
     model.train(training)
     return torch.cat(logits), torch.cat(plans)

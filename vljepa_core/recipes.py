@@ -35,6 +35,7 @@ class Recipe:
     image_size: int = 64  # pixels
     preprocess: str = "squash"  # photographs: to 128 x 128 (bicubic), then to image_size
     normalise: Literal["none", "imagenet"] = "none"  # the report says ImageNet; only Test 3's code does it
+    validate_on: Literal["val", "train"] = "val"  # train: the first n_val training examples, to see what is recited
     classes: int = 0  # Test 3: 20
     # model
     patch_size: int = 8  # pixels
@@ -49,6 +50,7 @@ class Recipe:
     predictor_depth: int = 2
     decoder_depth: int = 4
     plan_vectors: int = 16  # K
+    plan_source: Literal["image", "caption", "table", "none"] = "image"  # what the plan is made from, see model/vljepa
     plan_query_residual: bool = False  # published: no residual on the plan queries
     decoder: Literal["baseline", "stronger", "refactored"] = "baseline"
     cross_gate_init: float = 2.0  # Run 3; "initialised high", the value is not reported: sigmoid(2) = 0.88
@@ -67,7 +69,8 @@ class Recipe:
     # evaluation
     max_new_tokens: int = 80
     temperature: float = 0.7
-    probe_images: int = 100  # validation images decoded greedily after every epoch, for the collapse curve
+    validate_every: int = 1  # epochs; after the last one always
+    probe_images: int = 100  # validation images decoded greedily at each validation, for the collapse curve
 
     def __post_init__(self) -> None:
         def need(ok: bool, message: str) -> None:
@@ -99,6 +102,10 @@ class Recipe:
         need(self.max_length >= query_ids, f"max_length={self.max_length} can't hold the query's {query_ids} ids")
         for name in ("plan_dropout", "word_dropout_rate", "label_smoothing"):
             need(getattr(self, name) < 1, f"{name}={getattr(self, name)} should be below 1")
+        need(
+            self.plan_source != "table" or self.validate_on == "train",
+            "plan_source='table' has a plan for every training example and for no other: set validate_on=train",
+        )
         need((self.classes > 1) == (self.objective == "classify"), f"classes={self.classes} with {self.objective}")
 
     @property
@@ -117,17 +124,20 @@ class Recipe:
 
 _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
-    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens probe_images"
+    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images"
 ).split()
 _CHOICES = {
     "objective": ("caption", "classify"),
     "normalise": ("none", "imagenet"),
+    "validate_on": ("val", "train"),
+    "plan_source": ("image", "caption", "table", "none"),
     "decoder": ("baseline", "stronger", "refactored"),
     "word_dropout": ("element", "token"),
     "preprocess": ("squash", "crop"),
 }
 
-# The published experiments (the report and the scripts named in published.py): what each changes of the defaults above.
+# The study's six experiments (the report and the scripts named in published.py): what each changes of the defaults
+# above.
 _TEST0 = dict(
     query="describe",
     n_train=540,
@@ -147,7 +157,7 @@ _TEST0 = dict(
     label_smoothing=0.0,
     diversity_weight=0.0,
 )
-EXPERIMENTS: dict[str, dict[str, Any]] = {
+STUDY: dict[str, dict[str, Any]] = {
     "test0": _TEST0,
     "run1": dict(n_train=3_600, n_val=400, epochs=30, warmup_epochs=6),
     "run2": dict(),
@@ -196,7 +206,7 @@ _SMOKE = dict(
     probe_images=16,
 )
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
-    "paper": {name: {} for name in EXPERIMENTS},
+    "paper": {name: {} for name in STUDY},
     "laptop": {
         "test0": dict(epochs=60),
         "run1": {**_LAPTOP, "n_train": 1_000, "epochs": 12, "warmup_epochs": 2},
@@ -215,6 +225,42 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 SCALES = tuple(CHANGES)
+
+
+@dataclass(frozen=True)
+class Control:
+    """An experiment of the audit: one of the study's at the same scale, with a few values changed."""
+
+    base: str
+    changes: dict[str, Any]
+    at: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # scale -> further changes
+
+
+# Blind: the same decoder learns the captions without seeing an image; what a loss must beat to have used one.
+_BLIND = dict(plan_source="none", diversity_weight=0.0)
+# Capacity: the published plan size, 16 x 256, at every scale but smoke; whole captions are to be recited.
+_PLAN_AT_LAPTOP = dict(dim=256, heads=8)
+_WHOLE = dict(max_new_tokens=127)
+_RECITE = dict(n_train=256, n_val=256, validate_on="train", **_WHOLE)
+CONTROLS: dict[str, Control] = {
+    **{f"{run}_blind": Control(run, _BLIND) for run in ("run1", "run2", "run3", "run4")},
+    # Where the report says something else than the code does.
+    "run2_imagenet": Control("run2", dict(normalise="imagenet")),
+    "run4_token": Control("run4", dict(word_dropout="token")),
+    # Is 16 x 256 too small? Learn 256 pairs by heart; send the caption itself; let every image have a free plan.
+    "capacity_overfit": Control(
+        "run2",
+        dict(_RECITE, epochs=400, warmup_epochs=10, validate_every=10),
+        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1, validate_every=1)),
+    ),
+    "capacity_oracle": Control("run2", dict(plan_source="caption", **_WHOLE), dict(laptop=_PLAN_AT_LAPTOP)),
+    "capacity_table": Control(
+        "run2",
+        dict(_RECITE, plan_source="table", epochs=400, warmup_epochs=10, validate_every=10),
+        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1, validate_every=1)),
+    ),
+}
+EXPERIMENTS = (*STUDY, *CONTROLS)
 
 # One keyword for what people change most; `depth` sets all five towers.
 _ALIASES = {"K": ("plan_vectors",), "D": ("dim",), "lr": ("learning_rate",)}
@@ -239,10 +285,12 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
     Raises:
         RecipeError: unknown experiment, scale or key (with the nearest known name), or an impossible value.
     """
-    for kind, name, known in (("experiment", experiment, tuple(EXPERIMENTS)), ("scale", scale, SCALES)):
+    for kind, name, known in (("experiment", experiment, EXPERIMENTS), ("scale", scale, SCALES)):
         if name not in known:
             raise RecipeError(f"unknown {kind} {name!r}: {did_you_mean(str(name), known)}known: {', '.join(known)}")
-    values: dict[str, Any] = {**EXPERIMENTS[experiment], **CHANGES[scale][experiment]}
+    control = CONTROLS.get(experiment, Control(experiment, {}))
+    values: dict[str, Any] = {**STUDY[control.base], **CHANGES[scale][control.base]}
+    values |= {**control.changes, **control.at.get(scale, {})}
     for key, value in changes.items():
         if key not in _ALIASES and key not in _KNOWN:
             raise RecipeError(

@@ -30,8 +30,8 @@ class Record:
         source_hash: of the core's code that computed these numbers (see ``provenance.source_hash``).
         dataset: name, fingerprint, n_train, n_val, source, summary.
         parameters: trainable parameters per room, and their total.
-        history: one row per epoch, from 0 (random weights, validation only): step, learning rate, losses, plan
-            geometry, gradient norm at the encoder.
+        history: one row per validated epoch, from 0 (random weights, validation only): step, learning rate, losses,
+            plan geometry, gradient norm at the encoder.
         metrics: name -> value, low, high (95%, None where not defined), n.
         verdict: label (the report's reading), by_code (the published thresholds), reason.
         captions: image_id, greedy, sampled for every validation image; empty for classification.

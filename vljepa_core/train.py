@@ -32,7 +32,7 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass
 class Trained:
-    """A trained model with its history (one row per epoch from 0, no wall-clock times in it), and what it cost."""
+    """A trained model, what it cost, and its history: a row per validated epoch from 0, no wall-clock times in it."""
 
     model: VLJEPA
     history: list[dict[str, float]]
@@ -99,8 +99,8 @@ class Trainer:
         torch.manual_seed(seed)  # initial weights and dropout; order and sampling have seeds of their own
         self.recipe, self.seed, self.device = recipe, seed, device
         self.model = VLJEPA(recipe).to(device)
-        self.train_data = Resident(examples["train"], device)
-        self.objective = objective(recipe, Resident(examples["val"], device))
+        self.train_data = Resident(examples["train"], device, recipe.plan_source)
+        self.objective = objective(recipe, Resident(examples["val"], device, recipe.plan_source))
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -129,8 +129,9 @@ class Trainer:
             loss, parts = self.objective.loss(self.model, *self.train_data.batch(index))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        encoder = [q.grad for q in self.model.visual_encoder.parameters()]
-        parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
+        if self.model.visual_encoder is not None:
+            encoder = [q.grad for q in self.model.visual_encoder.parameters()]
+            parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimiser.step()
 
@@ -155,7 +156,8 @@ class Trainer:
         means["learning_rate"] = learning_rate_at(self.recipe, p.epoch)
         self.sums = {}
         p.epoch, p.position = p.epoch + 1, 0
-        self._add_to_history(means)
+        if p.epoch % self.recipe.validate_every == 0 or self.finished:
+            self._add_to_history(means)
 
     def _add_to_history(self, row: dict[str, float]) -> None:
         p = self.progress
@@ -233,7 +235,7 @@ def train(
             bar.update()
             p.seconds = before + time.monotonic() - started
             if p.position == 0:
-                row = p.history[-1]
+                row = p.history[-1]  # of the last validated epoch
                 bar.set_postfix(epoch=f"{p.epoch}/{recipe.epochs}", val_loss=f"{row['val_loss']:.3f}", refresh=False)
             if trainer.finished or time.monotonic() - saved >= interval:
                 save_checkpoint(checkpoints, p.step, *trainer.state())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def first(self, n: int) -> Examples:
+        """The first ``n`` of these examples, or all where there are fewer."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Examples(**{name: None if value is None else value[:n] for name, value in values.items()})
+
 
 def select(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Examples]:
     """Train and validation examples of a run.
@@ -45,9 +51,12 @@ def select(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Examples]:
     """
     if dataset.image_size != recipe.image_size:
         raise DataError(f"{dataset.name}: images are {dataset.image_size} px, the recipe wants {recipe.image_size} px")
+    train = _select_split(dataset, recipe, "train", recipe.n_train, np.random.default_rng([seed, 0]))
+    if recipe.validate_on == "train":
+        return {"train": train, "val": train.first(recipe.n_val)}
     return {
-        split: _select_split(dataset, recipe, split, wanted, np.random.default_rng([seed, number]))
-        for number, (split, wanted) in enumerate((("train", recipe.n_train), ("val", recipe.n_val)))
+        "train": train,
+        "val": _select_split(dataset, recipe, "val", recipe.n_val, np.random.default_rng([seed, 1])),
     }
 
 

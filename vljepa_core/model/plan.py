@@ -31,3 +31,20 @@ class SemanticPredictor(nn.Module):
         queries = self.queries.expand(len(fused), -1, -1)
         read = self.cross(queries, fused)
         return self.norm(queries + read if self.residual else read)
+
+
+class FreePlans(nn.Module):
+    """Plans that are parameters: row i of (rows, K, D) is a plan, normalised as the predictor's is. No encoder.
+
+    One row is a plan that knows nothing of the image; one row per example shows what a decoder can do with K x D
+    numbers when nothing has to be read from an image.
+    """
+
+    def __init__(self, rows: int, plan_vectors: int, dim: int) -> None:
+        super().__init__()
+        self.plans = nn.Parameter(torch.randn(rows, plan_vectors, dim) * 0.02)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """row numbers (B,) -> plans (B, K, D)."""
+        return self.norm(self.plans[rows])

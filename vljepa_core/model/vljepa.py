@@ -5,17 +5,26 @@
 The study also allocates an EMA copy of the visual encoder. It is frozen, never updated and never read in
 any run, so it has no effect on any number and does not exist here; its weights are not trainable and are
 not part of the published parameter counts.
+
+``recipe.plan_source`` names what the plan is made from. Only ``image`` is the study's; the others are the
+audit's controls, with the same plan, decoder and training:
+
+- ``image``: as above;
+- ``caption``: an oracle. The text encoder reads the caption itself, the predictor makes the plan of it;
+- ``table``: a free plan for every training example, learned directly: no encoder stands in the way;
+- ``none``: one learned plan for all, so the decoder is blind.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_core import tokenizer
 from vljepa_core.model.decoder import TextDecoder
 from vljepa_core.model.encoders import Fusion, TextEncoder, VisualEncoder
-from vljepa_core.model.plan import SemanticPredictor
+from vljepa_core.model.plan import FreePlans, SemanticPredictor
 from vljepa_core.recipes import Recipe
 
 # The ImageNet statistics that Test 3 alone applies; captioning runs see pixels in [0, 1].
@@ -29,12 +38,24 @@ class VLJEPA(nn.Module):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         r, size = recipe, (recipe.dim, recipe.heads)
-        self.visual_encoder = VisualEncoder(r.image_size, r.patch_size, *size, r.visual_depth, r.mlp_ratio)
-        self.text_encoder = TextEncoder(r.vocab_size, r.max_length, *size, r.text_depth, r.mlp_ratio)
-        self.fusion = Fusion(*size, r.fusion_depth, r.mlp_ratio)
-        self.predictor = SemanticPredictor(
-            r.plan_vectors, *size, r.predictor_depth, r.mlp_ratio, residual=r.plan_query_residual
-        )
+        self.plan_source, self.max_length = r.plan_source, r.max_length
+        self.visual_encoder: VisualEncoder | None = None
+        self.text_encoder: TextEncoder | None = None
+        self.fusion: Fusion | None = None
+        self.predictor: SemanticPredictor | None = None
+        self.free_plans: FreePlans | None = None
+        if r.plan_source == "image":
+            self.visual_encoder = VisualEncoder(r.image_size, r.patch_size, *size, r.visual_depth, r.mlp_ratio)
+        if r.plan_source in ("image", "caption"):
+            self.text_encoder = TextEncoder(r.vocab_size, r.max_length, *size, r.text_depth, r.mlp_ratio)
+        if r.plan_source == "image":
+            self.fusion = Fusion(*size, r.fusion_depth, r.mlp_ratio)
+        if r.plan_source in ("image", "caption"):
+            self.predictor = SemanticPredictor(
+                r.plan_vectors, *size, r.predictor_depth, r.mlp_ratio, residual=r.plan_query_residual
+            )
+        else:
+            self.free_plans = FreePlans(r.n_train if r.plan_source == "table" else 1, r.plan_vectors, r.dim)
         self.decoder: TextDecoder | None = None
         self.classifier: nn.Linear | None = None
         if r.objective == "caption":
@@ -59,20 +80,26 @@ class VLJEPA(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
 
-    def plan(self, images: Tensor) -> Tensor:
-        """images uint8 (B, S, S, 3) -> latent plan (B, K, D).
+    def plan(self, source: Tensor) -> Tensor:
+        """What the plan is made from -> latent plan (B, K, D).
 
-        The query is the same text for every image, so it is encoded once and expanded: the same numbers
-        as encoding B copies, for 1/B of the work.
+        ``source``: images uint8 (B, S, S, 3); captions' ids (B, N), padded with PAD; or row numbers (B,).
         """
-        pixels = (images.permute(0, 3, 1, 2).float() - self.pixel_mean) / self.pixel_std
+        if self.free_plans is not None:
+            return self.free_plans(source)
+        if self.plan_source == "caption":
+            # To full length: like the study's, the encoder sees PAD, so a plan must not depend on its batch's longest.
+            return self.predictor(self.text_encoder(F.pad(source, (0, self.max_length - source.shape[1]))))
+        pixels = (source.permute(0, 3, 1, 2).float() - self.pixel_mean) / self.pixel_std
         visual = self.visual_encoder(pixels)
-        text = self.text_encoder(self.query).expand(len(images), -1, -1)
+        # The query is the same text for every image, so it is encoded once and expanded: the same numbers as
+        # encoding B copies, for 1/B of the work.
+        text = self.text_encoder(self.query).expand(len(source), -1, -1)
         return self.predictor(self.fusion(text, visual))
 
-    def forward(self, images: Tensor, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, source: Tensor, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plan (B, K, D) and logits: (B, N, vocab) for ids (B, N), or (B, classes) for a classifier."""
-        plan = self.plan(images)
+        plan = self.plan(source)
         if self.classifier is not None:
             return plan, self.classifier(plan.mean(dim=1))
         return plan, self.decoder(plan, ids)
