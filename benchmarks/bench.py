@@ -1,0 +1,320 @@
+"""``make bench``: this package beside the published path, in one run; prints a table, keeps it as JSON.
+
+    python benchmarks/bench.py [--only train generate evaluate] [--scale laptop paper] [--runs run2 run3 run4]
+                               [--device cpu|cuda] [--rounds 5] [--quick] [--json FILE] [--keep]
+
+Ours and the published path (``published_path.py``) take turns, round after round, on the same examples and weights;
+a ratio is taken within a round, and stands with its least and most. What is measured:
+
+- train: seconds per optimiser step; examples and caption bytes per second; share of the matrix-multiply peak that
+  the same run measures in the same precision; peak memory beyond imports and data, each in a process of its own.
+- generate: captions of 1,000 images from pixels to text, greedy and sampled.
+- evaluate: a whole record's evaluation of 1,000 images. The published path writes the greedy and the sampled captions
+  and computes the study's four metrics; ours adds to that validation loss, CIDEr, Bleu, intervals and probes.
+
+The published path decodes batches that do not depend on each other, so it is timed on one of them and scaled to 1,000
+captions; the record says how many it wrote. At laptop scale the model is trained for a moment first, so that captions
+come to an end; at paper scale most run to the limit of 80 bytes. On a GPU every clock waits for the device.
+Rows of an earlier run on the same machine stay in the file until they are measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from benchmarks import published_path  # noqa: E402
+from benchmarks.table import table  # noqa: E402
+from benchmarks.timing import Spread, interleaved, load, machine, matmul_peak, memory_now, wait  # noqa: E402
+from vljepa_core import provenance, runs, tokenizer  # noqa: E402
+from vljepa_core.describe import step_cost  # noqa: E402
+from vljepa_core.evaluate import evaluate  # noqa: E402
+from vljepa_core.files import write_atomically  # noqa: E402
+from vljepa_core.generate import generate  # noqa: E402
+from vljepa_core.metrics import content_match, unique_share, unique_words, word_overlap  # noqa: E402
+from vljepa_core.objectives import EVAL_BATCH  # noqa: E402
+from vljepa_core.recipes import recipe  # noqa: E402
+from vljepa_core.train import Trainer, autocast, choose_device, epoch_order, precision_of  # noqa: E402
+
+PARTS = ("train", "generate", "evaluate")
+RUNS = ("run2", "run3", "run4")
+SCALES = ("laptop", "paper", "smoke")
+RECORDED = REPOSITORY / "benchmarks" / "recorded"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+IMAGES = 1_000
+
+
+class Case:
+    """One run at one scale: ours, and the examples that the published path is given as well."""
+
+    def __init__(self, experiment: str, scale: str, device: torch.device, images: int) -> None:
+        self.run = prepare(experiment, scale, images)
+        self.recipe, self.device = self.run.recipe, device
+        self.trainer = new_trainer(self.run, device)
+        train = self.run.examples["train"]
+        self.samples = [(image, text, 0) for image, text in zip(train.images, train.texts, strict=True)]
+        self.lengths = (train.ids != tokenizer.PAD).sum(axis=1)
+
+    def ours(self, steps: int) -> None:
+        for _ in range(steps):
+            self.trainer.step()
+
+    def twin(self) -> published_path.PublishedVLJEPA:
+        """The published path with the weights that ours has now."""
+        return published_path.twin_of(self.trainer.model, self.recipe)
+
+    def coming(self, steps: int) -> list[np.ndarray]:
+        """Rows of the batches that ``ours`` will take next."""
+        p, n, size = self.trainer.progress, len(self.samples), self.recipe.batch_size
+        starts = [p.epoch * n + p.position + size * i for i in range(steps)]  # n is a multiple of the batch size
+        return [epoch_order(n, self.trainer.seed, start // n)[start % n :][:size] for start in starts]
+
+    def write(self, temperature: float) -> list[str]:
+        """Our captions of all validation images, from pixels to text."""
+        images, model = self.run.examples["val"].images, self.trainer.model
+        model.eval()
+        with torch.no_grad(), autocast(self.device):
+            parts = (torch.from_numpy(images[i : i + EVAL_BATCH]) for i in range(0, len(images), EVAL_BATCH))
+            plans = torch.cat([model.plan(part.to(self.device)) for part in parts])
+            draws = torch.Generator().manual_seed(0)
+            captions = generate(model.decoder, plans, self.recipe.max_new_tokens, temperature, draws)
+        model.train()
+        return captions
+
+
+def prepare(experiment: str, scale: str, images: int) -> runs.Prepared:
+    """Generated scenes: captions as long as COCO's, and no download. A step costs what it does on any data; what is
+    changed of the recipe keeps validation and warm-up out of the timed steps."""
+    train = images - images % recipe(experiment, scale).batch_size
+    changes = dict(n_train=train, n_val=images, epochs=1_000, warmup_epochs=0, validate_every=1_000)
+    return runs.prepare(experiment, scale, "scenes", **changes)
+
+
+def new_trainer(run: runs.Prepared, device: torch.device) -> Trainer:
+    """A trainer whose next step is a step and nothing else: the first one of a run also validates."""
+    trainer = Trainer(run.recipe, run.examples, 0, device)
+    trainer.progress.step = 1
+    return trainer
+
+
+def row(case: Case, part: str, what: str, found: dict[str, list[float]], per: float, published_per: float) -> dict:
+    """A table row of the seconds of one round's work, divided into what they are given for."""
+    ours = [s / per for s in found["ours"]]
+    published = [s / published_per for s in found["published"]]
+    return {
+        "part": part,
+        "scale": case.recipe.scale,
+        "experiment": case.recipe.experiment,
+        "what": what,
+        "precision": precision_of(case.device),
+        "ours": Spread.of(ours).to_dict(),
+        "published": Spread.of(published).to_dict(),
+        "ratio": Spread.of([p / o for p, o in zip(published, ours, strict=True)]).to_dict(),
+        "rounds": len(ours),
+        "load": load(),
+    }
+
+
+def time_training(case: Case, rounds: int, steps: int, peaks: dict[str, float]) -> list[dict]:
+    """Seconds per step, and what follows from them."""
+    twin = case.twin()
+    optimiser = published_path.optimiser_of(twin)
+
+    def published(batches: list[np.ndarray]) -> None:
+        for index in batches:
+            published_path.train_step(twin, optimiser, [case.samples[i] for i in index])
+
+    published(case.coming(2))
+    case.ours(2)
+    batches = case.coming(rounds * steps)
+    turns = iter([batches[i : i + steps] for i in range(0, len(batches), steps)])
+    found = interleaved(
+        {"ours": lambda: case.ours(steps), "published": lambda: published(next(turns))}, rounds, case.device
+    )
+    made = row(case, "train", "training step", found, steps, steps)
+    longest = [int(case.lengths[index].max()) for index in batches]
+    flops = float(np.mean([step_cost(case.recipe, length)["flops"] for length in longest]))
+    size, step = case.recipe.batch_size, made["ours"]["median"]
+    made["flops_per_step"] = flops
+    made["examples_per_second"] = size / step
+    made["bytes_per_second"] = float(np.mean([case.lengths[i].sum() - size for i in batches])) / step  # and EOS
+    made["peak_flops_per_second"] = peaks[made["precision"]]
+    made["share_of_peak"] = flops / step / peaks[made["precision"]]
+    return [made]
+
+
+def time_generation(case: Case, rounds: int, timed: int) -> list[dict]:
+    """Seconds for as many captions as there are validation images."""
+    images, twin = case.run.examples["val"].images, case.twin()
+    made = []
+    for name, temperature in (("greedy", 0.0), ("sampled", case.recipe.temperature)):
+        found = interleaved(
+            {
+                "ours": lambda t=temperature: case.write(t),
+                "published": lambda t=temperature: published_path.generate(twin, images[:timed], t),
+            },
+            rounds,
+            case.device,
+        )
+        made.append(row(case, "generate", f"{len(images):,} captions, {name}", found, 1, timed / len(images)))
+        made[-1]["published_captions_timed"] = timed
+        made[-1]["mean_bytes"] = float(np.mean([len(caption.encode()) for caption in case.write(temperature)]))
+    return made
+
+
+def time_evaluation(case: Case, rounds: int, timed: int) -> list[dict]:
+    """Seconds to judge a model on its validation images."""
+    validation, twin = case.run.examples["val"], case.twin()
+
+    def ours() -> None:
+        with autocast(case.device):
+            evaluate(case.trainer.model, case.recipe, case.run.examples["val"], tuple(case.run.dataset.categories), 0)
+
+    def published() -> None:
+        for temperature in (0.0, case.recipe.temperature):
+            captions = published_path.generate(twin, validation.images[:timed], temperature)
+            pairs = list(zip(validation.texts[:timed], captions, strict=True))
+            _ = unique_share(captions), unique_words(captions)
+            _ = [(word_overlap(r, c), content_match(r, c)) for r, c in pairs]
+
+    found = interleaved({"ours": ours, "published": published}, rounds, case.device)
+    made = row(case, "evaluate", f"one record, {len(validation):,} images", found, 1, timed / len(validation))
+    made["published_captions_timed"] = 2 * timed
+    return [made]
+
+
+def peak_memory(case: str, scale: str, device: str, images: int) -> dict[str, float | None]:
+    """MiB beyond imports and data while a few steps are made, of either way in a process of its own."""
+    found: dict[str, float | None] = {}
+    for way in ("ours", "published"):
+        command = [sys.executable, __file__, "--memory", way, case, scale, device, str(images)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command[1:])}: {done.stderr[-2000:]}")
+        found[way] = json.loads(done.stdout)
+    return found
+
+
+def measure_memory(way: str, experiment: str, scale: str, device_name: str, images: int) -> None:
+    """In a process of its own: print the peak of three training steps, the model and the optimiser included."""
+    device = choose_device(device_name)
+    run = prepare(experiment, scale, images)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    before = memory_now()
+    if way == "ours":
+        trainer = new_trainer(run, device)
+        for _ in range(3):
+            trainer.step()
+    else:
+        twin = published_path.PublishedVLJEPA(run.recipe).to(device)
+        optimiser = published_path.optimiser_of(twin)
+        train = run.examples["train"]
+        order, size = epoch_order(len(train), 0, 0), run.recipe.batch_size
+        for step in range(3):
+            index = order[step * size : (step + 1) * size] if len(train) >= 3 * size else order[:size]
+            published_path.train_step(twin, optimiser, [(train.images[i], train.texts[i], 0) for i in index])
+    wait(device)
+    if device.type == "cuda":
+        print(torch.cuda.max_memory_allocated(device) / 2**20)
+    else:
+        after = memory_now()
+        print("null" if after is None else after[1] - before[0])
+
+
+def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[list[dict]], None]) -> None:
+    """Every part that was asked for, row by row."""
+    peaks = {name: matmul_peak(device, dtype, 0.0 if options.quick else 0.5) for name, dtype in DTYPES.items()}
+    print("matrix-multiply peak in GFLOP/s: " + ", ".join(f"{name} {p / 1e9:,.0f}" for name, p in peaks.items()))
+    for scale in options.scale:
+        images = 32 if options.quick else IMAGES
+        # Long enough a round to be timed, short enough for the whole laptop table to take five minutes on two cores.
+        steps = 2 if options.quick else 10 if scale == "laptop" else 2
+        timed = published_path.GENERATION_BATCH
+        for experiment in options.runs:
+            case = Case(experiment, scale, device, images)
+            case.ours(60 if scale == "laptop" else 2)
+            if "train" in options.only:
+                made = time_training(case, options.rounds, steps, peaks)
+                made[0]["peak_memory_mib"] = peak_memory(experiment, scale, device.type, images)
+                keep(made)
+            if "generate" in options.only:
+                keep(time_generation(case, options.rounds, timed))
+            if "evaluate" in options.only:
+                keep(time_evaluation(case, min(options.rounds, 3), timed))
+
+
+def merged(old: dict[str, Any], here: dict[str, Any], rows: list[dict]) -> list[dict]:
+    """New rows, and the old ones of the same machine that were not measured again, in the order of the table."""
+
+    def key(r: dict) -> tuple:
+        return SCALES.index(r["scale"]), PARTS.index(r["part"]), r["experiment"], r["what"]
+
+    kept = {key(r): r for r in [*(old.get("rows", []) if old.get("machine") == here else []), *rows]}
+    return [kept[k] for k in sorted(kept)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    if arguments is None and sys.argv[1:2] == ["--memory"]:
+        way, experiment, scale, device_name, images = sys.argv[2:]
+        measure_memory(way, experiment, scale, device_name, int(images))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--scale", nargs="+", choices=SCALES, help="laptop and paper by default")
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
+    parser.add_argument("--threads", type=int, help="CPU threads; all cores by default")
+    parser.add_argument("--rounds", type=int, help="of each measurement; 5 by default")
+    parser.add_argument("--quick", action="store_true", help="smoke scale, one round: does the harness itself run?")
+    parser.add_argument("--json", type=Path, help="default: build/benchmarks/bench-DEVICE.json")
+    parser.add_argument("--keep", action="store_true", help="also copy it to benchmarks/recorded/, to be committed")
+    options = parser.parse_args(arguments)
+    options.scale = options.scale or (["smoke"] if options.quick else ["laptop", "paper"])
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    path = options.json or REPOSITORY / "build" / "benchmarks" / f"bench-{device.type}.json"
+    here = machine(device)
+    sha, dirty = provenance.commit()
+    stamp = {
+        "commit": sha[:12] + (" with uncommitted changes" if dirty else ""),
+        "measured": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+    }
+    old = json.loads(path.read_text()) if path.exists() else {}
+    rows: list[dict] = []
+
+    def keep(made: list[dict]) -> None:
+        rows.extend({**r, **stamp} for r in made)
+        for line in table(made, head=len(rows) == len(made)):
+            print(line, flush=True)
+        report = {"format": 1, "machine": here, "rows": merged(old, here, rows)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
+
+    print(", ".join(f"{name} {value}" for name, value in here.items()))
+    measure(options, device, keep)
+    print(path)
+    if options.keep:
+        RECORDED.mkdir(exist_ok=True)
+        shutil.copyfile(path, RECORDED / f"{device.type}.json")
+        print(f"kept as {RECORDED / device.type}.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

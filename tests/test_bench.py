@@ -1,0 +1,81 @@
+"""The benchmark harness runs, measures what it says, and keeps what it measured."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import bench, timing
+from benchmarks.table import duration, table
+from vljepa_core.describe import step_cost
+from vljepa_core.recipes import recipe
+
+CPU = torch.device("cpu")
+
+
+def test_quick_bench(data_dir: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "bench.json"
+    assert bench.main(["--quick", "--device", "cpu", "--runs", "run4", "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    printed = capsys.readouterr().out
+    rows = {row["what"]: row for row in report["rows"]}
+    assert set(rows) == {"training step", "32 captions, greedy", "32 captions, sampled", "one record, 32 images"}
+    for row in rows.values():
+        assert row["what"] in printed
+        for way in ("ours", "published", "ratio"):
+            assert 0 < row[way]["least"] <= row[way]["median"] <= row[way]["most"]
+        assert row["ratio"]["median"] == pytest.approx(row["published"]["median"] / row["ours"]["median"])  # one round
+    step = rows["training step"]
+    longest = recipe("run4", "smoke").max_length
+    assert step_cost(recipe("run4", "smoke"), 8)["flops"] < step["flops_per_step"]
+    assert step["flops_per_step"] < step_cost(recipe("run4", "smoke"), longest)["flops"]
+    assert 0 < step["share_of_peak"] < 1
+    assert step["examples_per_second"] < step["bytes_per_second"]
+    assert all(0 < mib < 2_000 for mib in step["peak_memory_mib"].values() if mib is not None)
+
+
+def test_rows_of_the_same_machine_stay_until_they_are_measured_again() -> None:
+    def row(scale: str, part: str, value: int) -> dict:
+        return {"scale": scale, "part": part, "experiment": "run2", "what": "", "value": value}
+
+    here = {"processor": "this"}
+    old = {"machine": here, "rows": [row("laptop", "generate", 1), row("laptop", "train", 1)]}
+    new = [row("laptop", "generate", 2), row("paper", "train", 2)]
+    assert [r["value"] for r in bench.merged(old, here, new)] == [1, 2, 2]
+    assert bench.merged(old, {"processor": "another"}, new) == new
+    assert bench.merged({}, here, new) == new
+
+
+def test_both_ways_are_given_the_same_batches(data_dir: Path) -> None:
+    case = bench.Case("run2", "smoke", CPU, 70)
+    coming = case.coming(5)  # 2 batches an epoch
+    taken = []
+    batch = case.trainer.train_data.batch
+    case.trainer.train_data.batch = lambda index: taken.append(index) or batch(index)
+    case.ours(5)
+    assert [index.tolist() for index in taken] == [index.tolist() for index in coming]
+
+
+def test_ways_take_turns() -> None:
+    order = []
+    ways = {"a": lambda: order.append("a") or time.sleep(0.02), "b": lambda: order.append("b")}
+    found = timing.interleaved(ways, 3, CPU)
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert all(took >= 0.02 for took in found["a"]) and max(found["b"]) < 0.02
+
+
+def test_words_for_numbers() -> None:
+    words = ["4.56 s", "45.7 s", "457 s", "12.3 ms", "950 us"]
+    assert [duration(s) for s in (4.56, 45.67, 456.7, 0.0123, 9.5e-4)] == words
+    assert len(table([])) == 1
+
+
+def test_peak_is_a_rate_that_a_product_reaches() -> None:
+    peak = timing.matmul_peak(CPU, torch.float32, 0.0)
+    a = torch.randn(512, 512)
+    took = min(timing.seconds(lambda: a @ a, CPU) for _ in range(5))
+    assert 0.1 < 2 * 512**3 / took / peak < 10
