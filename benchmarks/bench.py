@@ -249,7 +249,8 @@ def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[l
             case.ours(60 if scale == "laptop" else 2)
             if "train" in options.only:
                 made = time_training(case, options.rounds, steps, peaks)
-                made[0]["peak_memory_mib"] = peak_memory(experiment, scale, device.type, images)
+                if not options.quick:
+                    made[0]["peak_memory_mib"] = peak_memory(experiment, scale, device.type, images)
                 keep(made)
             if "generate" in options.only:
                 keep(time_generation(case, options.rounds, timed))
