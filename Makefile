@@ -48,7 +48,7 @@ BUILD := build/$(TAG)
 NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
 CORE := $(shell find vljepa_core -name '*.py')
-RECORDED := $(wildcard data/recorded/*/*.json)
+RECORDED := $(wildcard data/recorded/*/*.json data/recorded/sweeps/*/*/*.json)
 BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py $(wildcard book/*.md book/_static/*)
 HTML := $(BUILD)/_build/html/index.html
 
@@ -97,7 +97,7 @@ clean:  ## remove what was built; keep the environment, the runs, the data cache
 	rm -rf build
 
 full-clean: clean  ## remove the runs, the data caches and the environment as well; keep what was fetched (data/coco)
-	rm -rf data/runs data/cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf data/runs data/sweeps data/cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 	@if [ -e '$(ENV)/.ready' ]; then echo "rm -rf $(ENV)"; rm -rf '$(ENV)'; fi
 

@@ -235,9 +235,15 @@ class PublishedVLJEPA(nn.Module):
 def our_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of ``VLJEPA`` by its names (weights or gradients), under the names and shapes of this file.
 
-    The one place that knows how the two differ. Today every tensor has the same name and shape in both.
+    The one place that knows how the two differ: our cross-attention stacks k and v.
     """
-    return dict(tensors)
+    published = {}
+    for name, tensor in tensors.items():
+        if ".cross.kv." in name:
+            published[name.replace(".kv.", ".k.")], published[name.replace(".kv.", ".v.")] = tensor.chunk(2)
+        else:
+            published[name] = tensor
+    return published
 
 
 def twin_of(model: nn.Module, r: Recipe) -> PublishedVLJEPA:

@@ -73,11 +73,36 @@ figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recip
 figures.collapse_metrics(record, recorded)
 
 # %% [markdown]
+# **When it happens.** The epochs above are too coarse for what may be over within the first. Here the same few validation images are looked at
+# after 0, 1, 2, 4, 8, ... steps: when the plans come together, when the decoder learns text, and what gradient the encoder is left with.
+
+# %%
+figures.collapse_timeline(record)
+
+# %% [markdown]
 # **Captions under their pictures**, evenly spaced over the validation images, none picked. *Reference* is the caption drawn for
 # the picture, *greedy* takes the likeliest byte at every step, *t = 0.7* samples.
 
 # %%
 figures.caption_grid(run.examples["val"], record)
+
+# %% [markdown]
+# ## Does the decoder use the plan?
+#
+# Every one of up to 200 validation captions is scored under the plan of every one of these images. A decoder that ignores its plan finds a
+# caption equally likely whatever the image, and is then exactly at chance in every row: ties count as chance.
+#
+# *InfoNCE* bounds from below the bits that plan and caption share; it can show no more than $\log_2$ of the number of images. The *gain* is what
+# the plan saves per caption against the same decoder trained without sight of any image, and is negative where the plan does harm. The
+# *shuffle gap* is what another image's plan costs: it tells whether the decoder reacts to its plan and not how much it learns from
+# it, since being surely wrong costs without limit.
+
+# %%
+blind = [*vljepa_core.recorded("run4_blind"), *vljepa_core.finished("run4_blind", **settings)]
+report.probe_table(record, recorded, blind)
+
+# %%
+figures.plan_bits([record, *recorded], blind)
 
 # %% [markdown]
 # ## Verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import TINY
@@ -38,6 +39,20 @@ def test_run_leaves_a_record_and_then_loads_it(data_dir: Path, capsys) -> None:
     assert main(arguments) == 0
     assert "to train" not in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in data_dir.glob("runs/*/*/record.json")} == before
+
+
+def test_a_finished_run_is_probed(data_dir: Path, tmp_path: Path, capsys) -> None:
+    where = ["run2_blind", "--scale", "smoke", "--data", "shapes"]
+    assert main(["probe", *where, *SET]) == 2
+    assert "first" in capsys.readouterr().err
+    assert main(["run", *where, "--no-estimate", *SET]) == 0
+    capsys.readouterr()
+    kept = tmp_path / "scores.npy"
+    assert main(["probe", *where, "--images", "10", "--scores", str(kept), *SET]) == 0
+    out = capsys.readouterr().out
+    assert "caption to image, R@1" in out and "by chance 10.0%" in out
+    scores = np.load(kept)
+    assert scores.shape == (10, 10) and (scores == scores[:, :1]).all()
 
 
 @pytest.mark.parametrize(

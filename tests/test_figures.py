@@ -34,6 +34,7 @@ def make_record(experiment: str = "run2", seed: int = 0, **changes) -> dict:
         }
         for e in (1, 2, 3)
     ]
+    early = [{"step": s, "val_loss": 5.0 / (s + 1), "plan_cosine": 0.5, "plan_centred_rank": 3.0} for s in (0, 1, 2, 4)]
     return {
         "experiment": experiment,
         "scale": "smoke",
@@ -41,7 +42,12 @@ def make_record(experiment: str = "run2", seed: int = 0, **changes) -> dict:
         "seed": seed,
         "dataset": {"name": "scenes"},
         "history": history,
-        "metrics": {"greedy_unique": {"value": 0.02, "low": 0.01, "high": 0.04, "n": 50}},
+        "timeline": early,
+        "metrics": {
+            "greedy_unique": {"value": 0.02, "low": 0.01, "high": 0.04, "n": 50},
+            "infonce": {"value": 1.5, "low": 1.25, "high": 1.75, "n": 64},
+            "shuffle_gap": {"value": 40.0, "low": 30.0, "high": 50.0, "n": 80},
+        },
         "captions": [{"image_id": i, "greedy": "a <b>man</b>", "sampled": "“x” & 'y'\x00"} for i in range(6)],
         "confusion": {"labels": ["dog", "person", "cow"], "matrix": [[1, 2, 0], [1, 6, 0], [0, 0, 0]]},
         **changes,
@@ -67,6 +73,8 @@ FIGURES = {
         make_record(), [make_record(seed=1)], {"blind memoriser": 1.040, "floor": 0.878}
     ),
     "collapse_metrics": lambda: figures.collapse_metrics(make_record(), [make_record(seed=1)]),
+    "collapse_timeline": lambda: figures.collapse_timeline(make_record()),
+    "plan_bits": lambda: figures.plan_bits([make_record(), make_record("run3")]),
     "confusion_matrix": lambda: figures.confusion_matrix(make_record("test3")),
     "class_accuracy": lambda: figures.class_accuracy(make_record("test3")),
     "metric_bars": lambda: figures.metric_bars(
@@ -221,6 +229,29 @@ def test_figures_without_their_data_say_so():
         figures.loss_curves(make_record(history=[{"epoch": 1}]))
     with pytest.raises(ValueError, match="plan_cosine"):
         figures.collapse_metrics(make_record(history=[{"epoch": 1, "train_loss": 1.0}]))
+
+
+def test_bits_stand_beside_the_most_that_can_be_shown():
+    gain = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 80}
+    measured = make_record(metrics={**make_record()["metrics"], "gain_over_blind": gain})
+    alt = figures.plan_bits([measured, make_record("run3")]).alt
+    assert "Run 2 (scenes, smoke, seed 0): InfoNCE, a lower bound 1.500 bits [1.250, 1.750]" in alt
+    assert "blind model 0.500 bits [0.250, 0.750]" in alt and "gain over a trained blind model not measured" in alt
+    assert "on 64 images is 6.0 bits" in alt
+    with pytest.raises(ValueError, match="run them again"):
+        figures.plan_bits([make_record(metrics={})])
+    with pytest.raises(ValueError, match="no timeline"):
+        figures.collapse_timeline(make_record(timeline=[]))
+
+
+def test_random_weights_are_the_control_line_of_the_collapse():
+    plain = make_record()
+    start = {"epoch": 0, "plan_rank": 1.75, "val_loss": 5.6}
+    assert "Dotted: plans of random weights" not in figures.collapse_metrics(plain).html
+    assert (
+        "Dotted: plans of random weights"
+        in figures.collapse_metrics(make_record(history=[start, *plain["history"]])).html
+    )
 
 
 def test_dataset_statistics_count_what_is_there():

@@ -152,3 +152,42 @@ def test_trivial_answers_on_this_data_stand_before_those_on_other_data():
     shown = report.results_table("run2", record, trivial=own).html
     row = next(r for r in shown.split("<tr>") if "content match, t" in r)
     assert row.index("23.7%") < row.index("6.1%")
+
+
+def test_probes_stand_beside_chance_and_what_was_not_measured_is_said():
+    record = make_record()
+    record["metrics"] |= {
+        "infonce": {"value": 0.1, "low": -0.05, "high": 0.25, "n": 150},
+        "image_r1": {"value": 0.02, "low": 0.01, "high": 0.03, "n": 200},
+        "image_median_rank": {"value": 90.0, "low": 80.0, "high": 100.0, "n": 200},
+        "mean_plan_gap": {"value": 0.0, "low": 0.0, "high": 0.0, "n": 400},
+    }
+    table = report.probe_table(record, [make_record(data="photos")])
+    rows = rows_of(table)
+    assert rows["caption to image, R@1 % of captions"] == ["not measured", "2.0% [1.0%, 3.0%]", "0.50%"]
+    assert rows["caption to image, median rank"][1:] == ["90 [80, 100]", "100"]
+    assert rows["mean-plan gap bits per caption"][1:] == ["0.000 [0.000, 0.000]", "0.000"]
+    assert rows["gain over a trained blind model bits per caption"] == ["not measured"] * 3
+    assert "among 200 images" in table.alt and "at most 7.2 bits" in table.alt
+
+
+def test_a_record_is_read_against_its_own_controls():
+    record = make_record(history=[{"epoch": 0, "plan_cosine": 0.55}])
+    record["metrics"] |= {
+        "greedy_cider": {"value": 0.3, "low": 0.2, "high": 0.4, "n": 400},
+        "greedy_cider_permuted": {"value": 0.1, "low": 0.05, "high": 0.15, "n": 400},
+        "greedy_cider_gain": {"value": 0.2, "low": 0.1, "high": 0.3, "n": 400},
+        "sampled_verbatim": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 400},
+        "reference_verbatim": {"value": 0.08, "low": 0.05, "high": 0.1, "n": 400},
+    }
+    rows = rows_of(report.results_table("run2", record))
+    assert rows["CIDEr, greedy"][-1] == "0.100 its captions, of other images; difference 0.200 [0.100, 0.300]"
+    assert rows["verbatim training captions, t = 0.7 % of images"][-1] == "8.0% the reference captions (this build)"
+    assert rows["mean cosine between plans"][-1] == "0.5500 random weights (this build)"
+
+
+def test_who_judged_later_is_told_from_who_trained():
+    judged = {"commit": "abcdef0", "dirty": False, "judged": {"commit": "1234567890", "dirty": False}}
+    assert "judged at 1234567" in report.results_table("run2", make_record(), [make_record(provenance=judged)]).html
+    same = {**judged, "judged": {"commit": "abcdef0"}}
+    assert "judged at" not in report.results_table("run2", make_record(), [make_record(provenance=same)]).html

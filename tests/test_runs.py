@@ -18,8 +18,10 @@ import torch
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
 from vljepa_core import checkpoints, provenance, runs
+from vljepa_core.blind import gain_over_blind, with_gain
 from vljepa_core.datasets.selection import select
-from vljepa_core.objectives import caption_loss, diversity_loss
+from vljepa_core.geometry import plan_geometry
+from vljepa_core.objectives import Resident, caption_loss, caption_nats, diversity_loss
 from vljepa_core.recipes import recipe
 from vljepa_core.records import RecordError, read_record
 from vljepa_core.train import Trainer, epoch_order, learning_rate_at, steps_of
@@ -41,6 +43,7 @@ def comparable(record) -> dict:
     return {
         "weights": record.weights_sha256,
         "history": record.history,
+        "timeline": record.timeline,
         "metrics": record.metrics,
         "captions": record.captions,
         "confusion": record.confusion,
@@ -157,6 +160,32 @@ def test_bf16_is_the_same_code_and_nearly_the_same_loss(monkeypatch) -> None:
     assert half["train_loss"] == pytest.approx(full["train_loss"], rel=0.02)
 
 
+def test_the_timeline_is_of_the_weights_after_so_many_steps_and_changes_nothing() -> None:
+    """Row s against a twin that is stopped after s steps; the twin's training is not looked at at all."""
+    one = trainer("run4", probe_images=5)
+    while not one.finished:
+        one.step()
+    whole = one.state()[0]
+    assert [row["step"] for row in one.progress.timeline] == [0, 1, 2, 4, 8]
+    twin = trainer("run4", probe_images=5)
+    twin.objective.glance = lambda model: {}
+    few = Resident(runs.prepare("run4", "smoke", "shapes", 0, **TINY).examples["val"].first(5), CPU)
+    for row in one.progress.timeline:
+        while twin.progress.step < row["step"]:
+            twin.step()
+        nats, counts, plans = caption_nats(twin.model, few)
+        assert row["val_loss"] == pytest.approx(nats.sum() / counts.sum())
+        assert row["plan_centred_rank"] == pytest.approx(plan_geometry(plans.numpy())["plan_centred_rank"])
+        twin.step()  # its gradient is that of the next step, at these weights
+        assert twin.progress.timeline[-1]["encoder_grad_norm"] == row["encoder_grad_norm"] > 0
+    while not twin.finished:
+        twin.step()
+    assert same_bits(whole, twin.state()[0])
+    blind = trainer("run2_blind")
+    blind.step()
+    assert "encoder_grad_norm" not in blind.progress.timeline[0]
+
+
 # --- resume --------------------------------------------------------------------------------------
 
 
@@ -177,6 +206,7 @@ def test_resuming_at_any_step_gives_the_same_bits(experiment: str, tmp_path: Pat
             second.step()
         assert same_bits(whole.state()[0], second.state()[0])
         assert whole.progress.history == second.progress.history
+        assert whole.progress.timeline == second.progress.timeline
 
 
 def command(*extra: str) -> list[str]:
@@ -257,8 +287,23 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None
 # --- records -------------------------------------------------------------------------------------
 
 
-def quick(**changes):
-    return vljepa_core.run("run2", scale="smoke", data="shapes", **{**TINY, "epochs": 1, "warmup_epochs": 0, **changes})
+QUICK = {**TINY, "epochs": 1, "warmup_epochs": 0}
+
+
+def quick(experiment: str = "run2", **changes):
+    return vljepa_core.run(experiment, scale="smoke", data="shapes", **{**QUICK, **changes})
+
+
+def test_a_run_and_its_blind_partner_are_a_pair(data_dir: Path) -> None:
+    record, blind = quick(), quick("run2_blind")
+    gain = gain_over_blind(record, blind)
+    assert gain.n == 12 and gain.value == pytest.approx(
+        sum(b["nats"] - r["nats"] for r, b in zip(record.captions, blind.captions, strict=True)) / 12 / np.log(2)
+    )
+    assert with_gain(record, [record, blind]).metrics["gain_over_blind"]["value"] == gain.value
+    assert with_gain(record, [quick("run2_blind", seed=1)]) is record
+    for name in ("shuffle_gap", "mean_plan_gap", "train_shuffle_gap", "infonce"):
+        assert blind.value(name) == 0
 
 
 def test_a_matching_record_is_loaded_and_nothing_else_is(data_dir: Path, monkeypatch) -> None:
@@ -278,15 +323,24 @@ def test_a_matching_record_is_loaded_and_nothing_else_is(data_dir: Path, monkeyp
 
 
 def test_changed_judging_code_judges_again_without_training(data_dir: Path, monkeypatch) -> None:
+    monkeypatch.setattr(provenance, "commit", lambda: ("a" * 40, False))
     first = quick()
     original = provenance.source_hash
     monkeypatch.setattr(
         provenance, "source_hash", lambda *rooms: original(*rooms) + "x" * (rooms != provenance.TRAINING)
     )
     monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr(provenance, "commit", lambda: ("b" * 40, True))
     again = quick()
+    made, judged = again.provenance, again.provenance["judged"]
+    assert (made["commit"], made["dirty"]) == ("a" * 40, False) and (judged["commit"], judged["dirty"]) == (
+        "b" * 40,
+        True,
+    )
+    assert made["started"] == first.provenance["started"] and first.provenance["judged"]["commit"] == "a" * 40
+    assert again.timeline == first.timeline
     assert again.source_hash != first.source_hash
-    assert again.metrics == first.metrics and again.history == first.history
+    assert again.metrics == first.metrics and again.history == first.history and again.captions == first.captions
     weights = next(data_dir.glob("runs/*/*/weights.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
 
@@ -333,6 +387,14 @@ def test_records_say_where_they_come_from_and_what_is_wrong_with_them(data_dir: 
     start, end = record.history  # random weights, and after the one epoch
     assert (start["epoch"], end["epoch"]) == (0, 1) and end["encoder_grad_norm"] > 0
     assert "train_loss" not in start and start["val_loss"] == pytest.approx(np.log(260), rel=0.1)
+    assert start["plan_centred_rank"] > 0 and [row["step"] for row in record.timeline] == [0, 1, 2]
+    assert record.metrics["image_r1"]["n"] == 12 and record.metrics["train_shuffle_gap"]["n"] == 40
+    bits = np.array([row["nats"] for row in record.captions])
+    lengths = [
+        min(len(text.encode()) + 1, 47)
+        for text in runs.prepare("run2", "smoke", "shapes", **QUICK).examples["val"].texts
+    ]
+    assert bits.sum() / sum(lengths) == pytest.approx(record.value("val_loss"), rel=1e-4)
     assert json.loads(json.dumps(record.recipe)) == record.recipe
     path = tmp_path / "bad.json"
     for text, says in (

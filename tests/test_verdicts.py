@@ -105,3 +105,11 @@ def test_tree_is_whole() -> None:
     ids = [node.id for node in TREE]
     assert len(set(ids)) == len(ids)
     assert {target for node in TREE for _, target in node.exits} | {"test0"} == set(ids)
+
+
+def test_capacity_is_judged_by_what_comes_back() -> None:
+    from vljepa_core.verdicts import capacity_verdict
+
+    assert capacity_verdict(0.90, 0.0, 256).startswith("carries whole captions")
+    assert capacity_verdict(0.10, 7.2, 256).startswith("tells captions apart: 90% of 8.0 bits")
+    assert capacity_verdict(0.89, 7.19, 256).startswith("not shown")

@@ -1,9 +1,10 @@
 """VL-JEPA, small enough to read: can a latent plan of K vectors carry one image well enough to write about it?
 
 The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``,
-``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``verdicts``, ``evaluate``, ``runs``
-(with ``records``, ``provenance``, ``describe``, ``estimate``), ``decision_tree``, ``published``, ``baselines``,
-``probes``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and ``audit_page``).
+``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``probes``, ``plan_probes``, ``verdicts``,
+``evaluate``, ``runs`` (with ``records``, ``provenance``, ``describe``, ``estimate``), ``sweeps`` (with ``jobs``),
+``blind``, ``decision_tree``, ``published``, ``baselines``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and
+``audit_page``).
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vljepa_core.recipes import Recipe, recipe
     from vljepa_core.records import Record, recorded
-    from vljepa_core.runs import prepare, run
+    from vljepa_core.runs import finished, prepare, run
+    from vljepa_core.sweeps import recorded_sweep, sweep_table
 
-__all__ = ["Recipe", "Record", "prepare", "recipe", "recorded", "run"]
+__all__ = [
+    "Recipe", "Record", "finished", "prepare", "recipe", "recorded", "recorded_sweep", "run", "sweep_table"
+]  # fmt: skip
 
-_ROOM = {"Recipe": "recipes", "recipe": "recipes", "Record": "records", "recorded": "records", "prepare": "runs",
-         "run": "runs"}  # fmt: skip
+_ROOM = {"Recipe": "recipes", "recipe": "recipes", "Record": "records", "recorded": "records", "finished": "runs",
+         "prepare": "runs", "run": "runs", "recorded_sweep": "sweeps", "sweep_table": "sweeps"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

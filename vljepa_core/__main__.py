@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | describe | audit | data``: the core from a terminal."""
+"""``python -m vljepa_core run | probe | sweep | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
+from vljepa_core.sweep_commands import add_sweep_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
     run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
     run.set_defaults(function=run_command)
+
+    probe = commands.add_parser("probe", help="how much of its plan a trained captioner uses, on any number of images")
+    probe.add_argument("experiment", metavar="EXPERIMENT", help="a captioning run that is finished here")
+    probe.add_argument("--data", default="scenes", help="as for run")
+    probe.add_argument("--seed", type=int, default=0)
+    probe.add_argument("--images", type=int, default=200, help="of validation (200); the time grows with the square")
+    probe.add_argument("--scores", type=Path, metavar="FILE", help=".npy: also keep log p(caption i | plan j), in nats")
+    probe.set_defaults(function=probe_command)
+
+    add_sweep_command(commands)
 
     describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
@@ -51,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     audit.set_defaults(function=audit_command)
 
     add_data_command(commands)
-    for command in (run, describe):
+    for command in (run, probe, describe):
         command.add_argument("--scale", default="laptop", help=", ".join(SCALES))
         command.add_argument(
             "--set",
@@ -99,7 +110,7 @@ def run_command(options: argparse.Namespace) -> int:
         missing = []
         for each in asked:
             prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
-            if options.fresh or runs.finished_record(prepared) is None:
+            if options.fresh or runs.finished_record(prepared.folder) is None:
                 missing.append((each.experiment, estimate_seconds(prepared, options.device)))
         if missing:
             total = sum(seconds for _, seconds in missing)
@@ -123,6 +134,31 @@ def run_command(options: argparse.Namespace) -> int:
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
+    return 0
+
+
+def probe_command(options: argparse.Namespace) -> int:
+    """Print the probes of a finished run beside chance."""
+    import io
+
+    import numpy as np
+
+    from vljepa_core import probes, runs
+    from vljepa_core.figures.units import number, unit_of
+    from vljepa_core.files import write_atomically
+    from vljepa_core.plan_probes import score_run
+
+    run = runs.prepare(options.experiment, options.scale, options.data, options.seed, **parse_changes(options.set))
+    scores = score_run(runs.load_model(run), run.recipe, run.dataset, run.seed, options.images)
+    if options.scores:
+        file = io.BytesIO()
+        np.save(file, scores)
+        write_atomically(options.scores, file.getvalue())
+    chance = probes.chance(len(scores))
+    for name, found in probes.probe(scores).items():
+        unit = unit_of(name)
+        value, low, high, by_chance = (number(name, x) for x in (found.value, found.low, found.high, chance[name]))
+        print(f"{unit.label:42} {value:>8} [{low}, {high}]  by chance {by_chance}  {unit.unit}")
     return 0
 
 

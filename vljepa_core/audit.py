@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from vljepa_core import probes
+from vljepa_core import metrics, probes
 from vljepa_core.audit_files import check_scores
-from vljepa_core.baselines import blind_memoriser, constant_caption, hold_out, others, score, smoothing_floor
-from vljepa_core.metrics import Metric, mean_metric, tokenise
+from vljepa_core.baselines import blind_memoriser, constant_caption, hold_out, score, smoothing_floor
+from vljepa_core.metrics import Metric, mean_metric, others, tokenise
 from vljepa_core.verdicts import COLLAPSE_SHARE
 
 # The verdict's thresholds, written before any audit. COLLAPSE_SHARE (5%): fewer distinct captions than that share of
@@ -128,7 +127,10 @@ def audit(
             "caption to image": probes.recall_curve(part),
             "image to caption": probes.recall_curve(probes.without_prior(part).T),
         }
-    variety = {"own": _variety(written, known), "human": _variety(spoken, known)}
+    variety = {
+        who: {"distinct": metrics.unique_share(said), **metrics.variety(said, known)}
+        for who, said in (("own", written), ("human", spoken))
+    }
     top = counts["own"].most_common(10)
     return Audit(
         images=len(ids),
@@ -238,20 +240,6 @@ def _remarks(
         else:
             said.append(f"Its likelihoods carry no bits of the image that {bits.n:,} images can show")
     return said
-
-
-def _variety(captions: Sequence[str], known: set[str] | None) -> dict[str, Metric]:
-    """How much captions differ from each other, and from the training captions (case and punctuation aside)."""
-    n = len(captions)
-    counts = Counter(captions)
-    texts = [tokenise(c) for c in captions]
-    words = [text.split() for text in texts]
-    grams = {"distinct_1": [w for each in words for w in each], "distinct_2": [p for e in words for p in pairwise(e)]}
-    found = {"distinct": len(counts) / n, "top_caption": max(counts.values()) / n}
-    found |= {name: len(set(g)) / max(len(g), 1) for name, g in grams.items()}
-    if known is not None:
-        found["verbatim"] = sum(text in known for text in texts) / n
-    return {name: Metric(value, None, None, n) for name, value in found.items()}
 
 
 def _draw(n: int) -> np.ndarray:

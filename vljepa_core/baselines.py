@@ -11,16 +11,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.cider.cider_scorer import precook
 
-from vljepa_core import tokenizer
+from vljepa_core import metrics, tokenizer
 from vljepa_core.datasets.selection import Examples
-from vljepa_core.metrics import Metric, content_match, mean_metric, tokenise, word_overlap
+from vljepa_core.metrics import Scores, content_match, others, tokenise, word_overlap
 from vljepa_core.published import Baseline
 from vljepa_core.recipes import Recipe
 
@@ -82,40 +80,9 @@ def _surprise(q: np.ndarray | float) -> np.ndarray | float:
     return -q * np.log(np.maximum(q, 1e-300))
 
 
-@dataclass(frozen=True)
-class Scores:
-    """One set of captions against the references: per image, float64 (N,), and Bleu-4 of the whole."""
-
-    cider: np.ndarray
-    overlap: np.ndarray
-    content_match: np.ndarray
-    bleu4: float
-
-    def metrics(self) -> dict[str, Metric]:
-        """Means with 95% intervals over images; a corpus Bleu has none."""
-        return {
-            "cider": mean_metric(self.cider),
-            "bleu4": Metric(self.bleu4, None, None, len(self.cider)),
-            "overlap": mean_metric(self.overlap),
-            "content_match": mean_metric(self.content_match),
-        }
-
-
 def score(references: Sequence[Sequence[str]], captions: Sequence[str]) -> Scores:
-    """Score one caption per image: CIDEr and Bleu-4 against all its references, the study's two against the first.
-
-    The numbers of ``metrics.bleu_cider`` and ``metrics.caption_metrics``, kept per image so that two sets of
-    captions can be compared image by image.
-    """
-    gts = {i: [tokenise(c) for c in each] for i, each in enumerate(references)}
-    res = {i: [tokenise(c)] for i, c in enumerate(captions)}
-    pairs = [(each[0], caption) for each, caption in zip(references, captions, strict=True)]
-    return Scores(
-        cider=np.asarray(Cider().compute_score(gts, res)[1], dtype=np.float64),
-        overlap=np.array([word_overlap(r, c) for r, c in pairs], dtype=np.float64),
-        content_match=np.array([content_match(r, c) for r, c in pairs], dtype=np.float64),
-        bleu4=float(Bleu(4).compute_score(gts, res, verbose=0)[0][3]),
-    )
+    """``metrics.score`` where no caption was drawn: the study's two metrics take the first reference."""
+    return metrics.score([each[0] for each in references], references, captions)
 
 
 def hold_out(references: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[str | None]]:
@@ -126,14 +93,6 @@ def hold_out(references: Sequence[Sequence[str]]) -> tuple[list[list[str]], list
     """
     kept = [list(each[:-1]) if len(each) > 1 else list(each) for each in references]
     return kept, [each[-1] if len(each) > 1 else None for each in references]
-
-
-def others(n: int, seed: int = 0) -> np.ndarray:
-    """For each of n > 1 images another one, each used once: a random cycle, int64 (n,)."""
-    cycle = np.random.default_rng(seed).permutation(n)
-    other = np.empty(n, dtype=np.int64)
-    other[cycle] = np.roll(cycle, 1)
-    return other
 
 
 def constant_caption(references: Sequence[Sequence[str]], candidates: Sequence[str], seed: int = 0) -> str:

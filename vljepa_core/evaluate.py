@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from vljepa_core.geometry import plan_geometry
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats, class_logits
+from vljepa_core.plan_probes import probe_plans
 from vljepa_core.recipes import Recipe
 from vljepa_core.verdicts import Verdict, caption_verdict, test0_verdict, test3_verdict
 
@@ -25,17 +27,26 @@ class Evaluation:
 
     metrics: dict[str, Metric]
     verdict: Verdict
-    captions: list[dict]  # image_id, greedy, sampled; empty for classification
+    captions: list[dict]  # image_id, greedy, sampled, nats; empty for classification
     confusion: dict | None  # labels, matrix; classification only
 
 
-def evaluate(model: VLJEPA, recipe: Recipe, validation: Examples, labels: tuple[str, ...], seed: int) -> Evaluation:
-    """Judge a model on its validation examples; ``labels`` are the dataset's category names."""
-    device = next(model.parameters()).device
-    resident = Resident(validation, device, recipe.plan_source)
+def evaluate(
+    model: VLJEPA, recipe: Recipe, examples: Mapping[str, Examples], labels: tuple[str, ...], seed: int
+) -> Evaluation:
+    """Judge a model on its validation examples.
+
+    Args:
+        model: trained.
+        recipe: what it was trained by.
+        examples: "train" and "val"; of the former captions alone are looked at, and a few images' plans.
+        labels: the dataset's category names.
+        seed: of the sampled captions.
+    """
     if recipe.objective == "classify":
+        resident = Resident(examples["val"], next(model.parameters()).device)
         return _evaluate_classes(model, recipe, resident, labels)
-    return _evaluate_captions(model, recipe, validation, resident, seed)
+    return _evaluate_captions(model, recipe, examples, seed)
 
 
 def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels: tuple[str, ...]) -> Evaluation:
@@ -51,13 +62,16 @@ def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels:
     )
 
 
-def _evaluate_captions(
-    model: VLJEPA, recipe: Recipe, validation: Examples, resident: Resident, seed: int
-) -> Evaluation:
+def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Examples], seed: int) -> Evaluation:
+    device = next(model.parameters()).device
+    validation = examples["val"]
+    resident, train = (Resident(examples[split], device, recipe.plan_source) for split in ("val", "train"))
     nats, counts, plans = caption_nats(model, resident)
     found = {"val_loss": metrics.mean_metric(nats / counts, weights=counts)} | _geometry(plans)
+    found |= probe_plans(model, resident, plans, train)
+    known = {metrics.tokenise(text) for text in examples["train"].texts}
     found["reference_unique_words"] = metrics.unique_words(validation.texts)
-    captions: dict[str, list[str]] = {}
+    captions: dict[str, list[str]] = {"reference": validation.texts}
     for name, temperature in (("greedy", 0.0), ("sampled", recipe.temperature)):
         draws = torch.Generator().manual_seed(seed)
         captions[name] = [
@@ -65,11 +79,12 @@ def _evaluate_captions(
             for part in plans.split(EVAL_BATCH)
             for caption in generate(model.decoder, part, recipe.max_new_tokens, temperature, draws)
         ]
-        found |= metrics.caption_metrics(name, validation.texts, captions[name])
-        found |= metrics.bleu_cider(name, validation.references, captions[name])
+        found |= metrics.caption_metrics(name, validation.texts, validation.references, captions[name])
+    for name, written in captions.items():
+        found |= {f"{name}_{key}": metric for key, metric in metrics.variety(written, known).items()}
     rows = [
-        {"image_id": i, "greedy": g, "sampled": s}
-        for i, g, s in zip(validation.image_ids, captions["greedy"], captions["sampled"], strict=True)
+        {"image_id": i, "greedy": g, "sampled": s, "nats": round(float(n), 4)}
+        for i, g, s, n in zip(validation.image_ids, captions["greedy"], captions["sampled"], nats, strict=True)
     ]
     if recipe.experiment == "test0":
         found |= _shape_accuracy(validation.texts, captions["greedy"])

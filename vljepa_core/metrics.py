@@ -7,11 +7,13 @@ images (None where resampling images says nothing, as for a count of distinct st
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 from pycocoevalcap.cider.cider import Cider
 
 # Content words of the study (validate_real_images.py).
@@ -20,6 +22,7 @@ CONTENT_WORDS = frozenset(
     "two three group young old small large sitting standing walking running playing wearing holding".split()
 )
 BOOTSTRAP_RESAMPLES = 2_000
+PER_IMAGE = ("cider", "overlap", "content_match")  # of a caption's scores, those that are means over images
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,6 @@ def content_match(reference: str, generated: str) -> bool:
     return bool(set(words(reference)) & set(words(generated)) & CONTENT_WORDS)
 
 
-def caption_metrics(prefix: str, references: Sequence[str], generated: Sequence[str]) -> dict[str, Metric]:
-    """The study's metrics of one set of generated captions; keys start with ``prefix`` (greedy, sampled)."""
-    pairs = list(zip(references, generated, strict=True))
-    return {
-        f"{prefix}_unique": unique_share(generated),
-        f"{prefix}_unique_words": unique_words(generated),
-        f"{prefix}_overlap": mean_metric([word_overlap(r, g) for r, g in pairs]),
-        f"{prefix}_content_match": mean_metric([content_match(r, g) for r, g in pairs]),
-    }
-
-
 def tokenise(caption: str) -> str:
     """Our tokenisation for Bleu and CIDEr, which need no Java: lower-cased runs of letters and digits.
 
@@ -91,20 +83,121 @@ def tokenise(caption: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", caption.lower())) or "empty"
 
 
-def bleu_cider(prefix: str, references: Sequence[Sequence[str]], generated: Sequence[str]) -> dict[str, Metric]:
-    """pycocoevalcap's corpus Bleu-4 and CIDEr against all references of each image.
+@dataclass(frozen=True)
+class Scores:
+    """One caption per image against the references, kept per image so that two sets can be compared image by image.
+
+    Attributes:
+        cider, overlap, content_match: float64 (N,).
+        bleu: int64 (N, 10), what a corpus Bleu-4 is made of: caption length, length of the closest reference, 1- to
+            4-grams in the caption, those of them that a reference has.
+    """
+
+    cider: np.ndarray
+    overlap: np.ndarray
+    content_match: np.ndarray
+    bleu: np.ndarray
+
+    @property
+    def bleu4(self) -> float:
+        """Corpus Bleu-4."""
+        return float(corpus_bleu4(self.bleu.sum(axis=0)))
+
+    def metrics(self) -> dict[str, Metric]:
+        """Means with 95% intervals over images; Bleu-4 of the whole without one."""
+        means = {name: mean_metric(getattr(self, name)) for name in PER_IMAGE}
+        return {**means, "bleu4": Metric(self.bleu4, None, None, len(self.bleu))}
+
+    def gain_over(self, other: Scores) -> dict[str, Metric]:
+        """These scores minus those of other captions of the same images, with 95% intervals paired over images."""
+        gains = {name: mean_metric(getattr(self, name) - getattr(other, name)) for name in PER_IMAGE}
+        counts = np.hstack([self.bleu, other.bleu])
+        rng, n = np.random.default_rng(0), len(counts)
+        resampled = np.stack([counts[rng.integers(n, size=n)].sum(axis=0) for _ in range(BOOTSTRAP_RESAMPLES)])
+        low, high = np.quantile(corpus_bleu4(resampled[:, :10]) - corpus_bleu4(resampled[:, 10:]), [0.025, 0.975])
+        return {**gains, "bleu4": Metric(self.bleu4 - other.bleu4, float(low), float(high), n)}
+
+
+def score(drawn: Sequence[str], references: Sequence[Sequence[str]], captions: Sequence[str]) -> Scores:
+    """Score one caption per image: the study's two metrics against the drawn caption, CIDEr and Bleu against all.
 
     CIDEr weighs n-grams by their rarity among these references, so it is 0 on a single image and only
     comparable between captions of the same images.
     """
-    gts = {i: [tokenise(c) for c in captions] for i, captions in enumerate(references)}
-    res = {i: [tokenise(c)] for i, c in enumerate(generated)}
-    bleu, _ = Bleu(4).compute_score(gts, res, verbose=0)
-    _, cider = Cider().compute_score(gts, res)
-    return {
-        f"{prefix}_bleu4": Metric(float(bleu[3]), None, None, len(generated)),
-        f"{prefix}_cider": mean_metric(cider),
-    }
+    gts = {i: [tokenise(c) for c in each] for i, each in enumerate(references)}
+    res = {i: [tokenise(c)] for i, c in enumerate(captions)}
+    bleu = BleuScorer(n=4)
+    for i in gts:
+        bleu += (res[i][0], gts[i])
+    pairs = list(zip(drawn, captions, strict=True))
+    return Scores(
+        cider=np.asarray(Cider().compute_score(gts, res)[1], dtype=np.float64),
+        overlap=np.array([word_overlap(r, c) for r, c in pairs], dtype=np.float64),
+        content_match=np.array([content_match(r, c) for r, c in pairs], dtype=np.float64),
+        bleu=np.array(
+            [
+                [
+                    counts["testlen"],
+                    min(counts["reflen"], key=lambda length: (abs(length - counts["testlen"]), length)),
+                    *counts["guess"],
+                    *counts["correct"],
+                ]
+                for counts in bleu.ctest
+            ],
+            dtype=np.int64,
+        ),
+    )
+
+
+def corpus_bleu4(counts: np.ndarray) -> np.ndarray:
+    """Bleu-4 of counts (..., 10) summed over a corpus, as pycocoevalcap computes it from them; see ``Scores.bleu``."""
+    length, reference, guess, correct = counts[..., 0], counts[..., 1], counts[..., 2:6], counts[..., 6:]
+    precision = np.prod((correct + 1e-15) / (guess + 1e-9), axis=-1) ** 0.25
+    ratio = (length + 1e-15) / (reference + 1e-9)
+    return precision * np.exp(np.minimum(0.0, 1 - 1 / ratio))
+
+
+def others(n: int, seed: int = 0) -> np.ndarray:
+    """For each of n > 1 images another one, each used once: a random cycle, int64 (n,)."""
+    cycle = np.random.default_rng(seed).permutation(n)
+    other = np.empty(n, dtype=np.int64)
+    other[cycle] = np.roll(cycle, 1)
+    return other
+
+
+def caption_metrics(
+    prefix: str, drawn: Sequence[str], references: Sequence[Sequence[str]], generated: Sequence[str]
+) -> dict[str, Metric]:
+    """The metrics of one set of generated captions; keys start with ``prefix`` (greedy, sampled).
+
+    overlap, content_match, cider and bleu4 come with their permutation control: ``_permuted`` is the score of the
+    same captions given to other images (see ``others``), ``_gain`` what belonging to its own image adds to it, paired
+    over images. A gain whose interval holds 0 is no sign of the image having been read.
+    """
+    own = score(drawn, references, generated)
+    permuted = score(drawn, references, [generated[i] for i in others(len(generated))])
+    found = {"unique": unique_share(generated), "unique_words": unique_words(generated), **own.metrics()}
+    found |= {f"{name}_permuted": metric for name, metric in permuted.metrics().items()}
+    found |= {f"{name}_gain": metric for name, metric in own.gain_over(permuted).items()}
+    return {f"{prefix}_{name}": metric for name, metric in found.items()}
+
+
+def variety(captions: Sequence[str], known: set[str] | None = None) -> dict[str, Metric]:
+    """How much captions differ from each other, and from the training captions (case and punctuation aside).
+
+    - ``top_caption``: share of the most frequent one.
+    - ``distinct_1``, ``distinct_2`` (Li et al. 2016): different words, or pairs of neighbouring words, of all captions
+      together / their number.
+    - ``verbatim``: share that is in ``known``, the tokenised training captions; only with them.
+    """
+    n = len(captions)
+    texts = [tokenise(c) for c in captions]
+    words = [text.split() for text in texts]
+    grams = {"distinct_1": [w for each in words for w in each], "distinct_2": [p for e in words for p in pairwise(e)]}
+    found = {"top_caption": max(Counter(captions).values()) / n}
+    found |= {name: len(set(g)) / max(len(g), 1) for name, g in grams.items()}
+    measured = {name: Metric(value, None, None, n) for name, value in found.items()}
+    return measured if known is None else {**measured, "verbatim": mean_metric([text in known for text in texts])}
 
 
 def classification_metrics(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Metric]:

@@ -6,6 +6,7 @@ validation numbers after every epoch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,7 @@ from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe
 
 EVAL_BATCH = 128
+LENGTH_GROUPS = 4
 
 
 class Resident:
@@ -44,6 +46,13 @@ class Resident:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def first(self, n: int) -> Resident:
+        """The first n of it, or all where there are fewer; views, no copies."""
+        part = copy.copy(self)
+        part.source, part.ids, part.lengths = self.source[:n], self.ids[:n], self.lengths[:n]
+        part.labels = None if self.labels is None else self.labels[:n]
+        return part
 
     def batch(self, index: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
         """Plan sources (B, ...), ids (B, longest of these) int64, labels (B,) or None."""
@@ -71,11 +80,28 @@ def diversity_loss(plan: Tensor) -> Tensor:
     return (similarity.sum() - similarity.diagonal().sum()) / (n * (n - 1))
 
 
-def caption_loss(logits: Tensor, ids: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy per next byte (nats), PAD ignored; logits (B, N - 1, V) for ids (B, N)."""
+def caption_loss(logits: Tensor, ids: Tensor, label_smoothing: float, reduction: str = "mean") -> Tensor:
+    """Cross-entropy per next byte (nats), PAD ignored, mean or sum; logits (B, N - 1, V) for ids (B, N)."""
     targets = ids[:, 1:].reshape(-1)
     flat = logits.flatten(0, 1)
-    return F.cross_entropy(flat, targets, ignore_index=tokenizer.PAD, label_smoothing=label_smoothing)
+    return F.cross_entropy(
+        flat, targets, ignore_index=tokenizer.PAD, label_smoothing=label_smoothing, reduction=reduction
+    )
+
+
+def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """A batch's captions (B, N) in groups of similar length: their rows (B_g,), and ids (B_g, longest of these).
+
+    A caption that is decoded beside shorter ones costs what the longest of them does: half of a batch of 32 captions
+    is padding, and two thirds of its self-attention. In ``LENGTH_GROUPS`` groups it is a sixth. The batch stays the
+    batch: every example is in it once, and its loss is still the mean over all of its bytes.
+    """
+    lengths, rows = (ids != tokenizer.PAD).sum(dim=1).sort(descending=True)
+    return [
+        (part, ids[part, : int(longest[0])])
+        for part, longest in zip(rows.tensor_split(LENGTH_GROUPS), lengths.tensor_split(LENGTH_GROUPS), strict=True)
+        if len(part)
+    ]
 
 
 class Captioning:
@@ -86,8 +112,12 @@ class Captioning:
 
     def loss(self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
         """The loss to minimise, and the parts to report (detached)."""
-        plan, logits = model(source, ids[:, :-1])
-        cross_entropy = caption_loss(logits, ids, self.recipe.label_smoothing)
+        plan = model.plan(source)
+        nats = [
+            caption_loss(model.decoder(plan[rows], part[:, :-1]), part, self.recipe.label_smoothing, "sum")
+            for rows, part in by_length(ids)
+        ]
+        cross_entropy = torch.stack(nats).sum() / (ids[:, 1:] != tokenizer.PAD).sum()
         diversity = diversity_loss(plan)
         total = cross_entropy
         if self.recipe.diversity_weight > 0:
@@ -97,14 +127,20 @@ class Captioning:
     @torch.no_grad()
     def validate(self, model: VLJEPA) -> dict[str, float]:
         """Unsmoothed validation loss (nats per byte), plan geometry, distinct greedy captions of a few images."""
-        nats, counts, plans = caption_nats(model, self.validation)
+        found, plans = self._look(model, self.validation)
         probe = plans[: self.recipe.probe_images]
         captions = generate(model.decoder, probe, self.recipe.max_new_tokens)
-        return {
-            "val_loss": float(nats.sum() / counts.sum()),
-            **plan_geometry(plans.float().cpu().numpy()),
-            "greedy_unique": len(set(captions)) / len(captions),
-        }
+        return {**found, "greedy_unique": len(set(captions)) / len(captions)}
+
+    @torch.no_grad()
+    def glance(self, model: VLJEPA) -> dict[str, float]:
+        """Loss and geometry as ``validate`` has them, on the first few validation images."""
+        return self._look(model, self.validation.first(self.recipe.probe_images))[0]
+
+    def _look(self, model: VLJEPA, split: Resident) -> tuple[dict[str, float], Tensor]:
+        nats, counts, plans = caption_nats(model, split)
+        geometry = plan_geometry(plans.float().cpu().numpy())
+        return {"val_loss": float(nats.sum() / counts.sum()), **geometry}, plans
 
 
 class Classification:
@@ -125,11 +161,18 @@ class Classification:
     @torch.no_grad()
     def validate(self, model: VLJEPA) -> dict[str, float]:
         """Validation cross-entropy (nats), accuracy, plan geometry."""
-        logits, plans = class_logits(model, self.validation)
-        labels = self.validation.labels
+        return self._look(model, self.validation)
+
+    @torch.no_grad()
+    def glance(self, model: VLJEPA) -> dict[str, float]:
+        """The same on the first few validation images."""
+        return self._look(model, self.validation.first(self.recipe.probe_images))
+
+    def _look(self, model: VLJEPA, split: Resident) -> dict[str, float]:
+        logits, plans = class_logits(model, split)
         return {
-            "val_loss": float(F.cross_entropy(logits.float(), labels)),
-            "val_accuracy": float((logits.argmax(dim=-1) == labels).float().mean()),
+            "val_loss": float(F.cross_entropy(logits.float(), split.labels)),
+            "val_accuracy": float((logits.argmax(dim=-1) == split.labels).float().mean()),
             **plan_geometry(plans.float().cpu().numpy()),
         }
 

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import platform
 import subprocess
+from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ TRAINING = (
     "objectives.py",
     "train.py",
 )
-EVALUATION = ("metrics.py", "verdicts.py", "evaluate.py")
+EVALUATION = ("metrics.py", "probes.py", "plan_probes.py", "verdicts.py", "evaluate.py")
 
 
 @cache
@@ -80,6 +81,17 @@ def commit() -> tuple[str, bool]:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", PACKAGE.name))
     except (OSError, subprocess.CalledProcessError):
         return "unknown", False
+
+
+# What ``origin`` says, and the part of a record's provenance that belongs to its training.
+ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "started")
+
+
+def origin(device: str, precision: str) -> dict[str, Any]:
+    """Which code computes from now on, with what and on what; the start in UTC."""
+    sha, dirty = commit()
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return dict(zip(ORIGIN, (sha, dirty, versions(), device, precision, threads(), started), strict=True))
 
 
 def threads() -> int:

@@ -299,3 +299,21 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
             )
         values.update(dict.fromkeys(_ALIASES.get(key, (key,)), value))
     return Recipe(experiment=experiment, scale=scale, **values)
+
+
+def fields_of(key: str) -> tuple[str, ...]:
+    """The fields that a key sets: ``depth`` sets five, most set themselves."""
+    return _ALIASES.get(key, (key,))
+
+
+def changes_of(values: dict[str, Any]) -> dict[str, Any]:
+    """What a recipe (``to_dict()``) changes of its experiment at its scale, under the names that people type.
+
+    ``classes`` is left out: it follows from the data. Keys that today's recipes don't have are left out as well.
+    """
+    plain = recipe(values["experiment"], values["scale"]).to_dict()
+    changed = {k: v for k, v in values.items() if k in plain and k != "classes" and v != plain[k]}
+    for short, fields in _ALIASES.items():
+        if all(name in changed for name in fields) and len({changed[name] for name in fields}) == 1:
+            changed[short] = [changed.pop(name) for name in fields][0]
+    return changed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import pandas as pd
 
 from vljepa_core.files import write_atomically
 from vljepa_core.provenance import REPOSITORY
+from vljepa_core.recipes import changes_of
 
-FORMAT = 1
+FORMAT = 2
+# 1 had no probes, no nats per image, no timeline: what such a record lacks is "not measured".
+READABLE = (1, 2)
 RECORDED = REPOSITORY / "data" / "recorded"
 
 
@@ -34,10 +39,14 @@ class Record:
             plan geometry, gradient norm at the encoder.
         metrics: name -> value, low, high (95%, None where not defined), n.
         verdict: label (the report's reading), by_code (the published thresholds), reason.
-        captions: image_id, greedy, sampled for every validation image; empty for classification.
+        captions: image_id, greedy, sampled and nats (of its reference, given its plan) for every validation image;
+            empty for classification.
         confusion: labels and matrix (rows true, columns predicted), or None.
         weights_sha256: of ``weights.safetensors`` beside the record.
-        provenance: commit, dirty, versions, device, precision, threads, started, seconds, steps.
+        provenance: of the training: commit, dirty, versions, device, precision, threads, started, train_seconds,
+            steps; ``judged``: the same of the evaluation, which may be a later one; seconds of both.
+        timeline: rows at steps 0, 1, 2, 4, 8, ...: step, val_loss, plan geometry on a few images, gradient norm at the
+            encoder, all of the weights after that many steps.
     """
 
     format: int
@@ -56,6 +65,7 @@ class Record:
     confusion: dict[str, Any] | None
     weights_sha256: str
     provenance: dict[str, Any]
+    timeline: list[dict[str, float]] = field(default_factory=list)
 
     def value(self, metric: str) -> float:
         """Value of a metric."""
@@ -78,9 +88,10 @@ def read_record(path: Path) -> Record:
     """
     try:
         values = json.loads(path.read_text())
-        if values.get("format") != FORMAT:
+        if values.get("format") not in READABLE:
+            known = " and ".join(map(str, READABLE))
             raise RecordError(
-                f"{path}: record format {values.get('format')!r}, this code reads {FORMAT}; delete it and run again"
+                f"{path}: record format {values.get('format')!r}, this code reads {known}; delete it and run again"
             )
         return Record(**values)
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
@@ -88,8 +99,19 @@ def read_record(path: Path) -> Record:
 
 
 def recorded_path(record: Record, folder: Path = RECORDED) -> Path:
-    """Where a record is committed: ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``."""
-    return folder / record.data / f"{record.experiment}-{record.scale}-seed{record.seed}.json"
+    """Where a record is committed: ``data/recorded/<data>/<experiment>-<scale>-seed<n>.json``.
+
+    What it changes of the recipe is part of the name: ``run2-laptop-seed0-K32-word_dropout=token.json``. Where the
+    changes don't make a short, plain file name, their checksum tells them apart.
+    """
+    parts = [f"{record.experiment}-{record.scale}-seed{record.seed}"]
+    changes = changes_of(record.recipe)
+    parts += [f"{key}{value}" if len(key) < 3 else f"{key}={value}" for key, value in changes.items()]
+    name = "-".join(parts)
+    plain = re.sub(r"[^A-Za-z0-9=._-]+", "_", name)[:100]
+    if plain != name:
+        plain += "-" + hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).hexdigest()[:8]
+    return folder / record.data / f"{plain}.json"
 
 
 def recorded(experiment: str, folder: Path = RECORDED) -> list[Record]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from vljepa_core.blind import with_gain
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import get, metric, series, setting, settings, title
+from vljepa_core.figures.reading import at_random_weights, get, metric, series, setting, settings, title
 from vljepa_core.figures.units import counted, number, unit_of
+from vljepa_core.geometry import MEASURES
+from vljepa_core.probes import chance
 from vljepa_core.provenance import core_hash
 from vljepa_core.published import PUBLISHED, Baseline, PublishedRun
 
@@ -28,18 +32,26 @@ _CAPTIONING = (
     "greedy_cider",
     "sampled_bleu4",
     "sampled_cider",
+    "greedy_verbatim",
+    "sampled_verbatim",
+    "greedy_top_caption",
+    "sampled_top_caption",
+    "greedy_distinct_1",
+    "sampled_distinct_1",
+    "greedy_distinct_2",
+    "sampled_distinct_2",
     "train_loss",
     "val_loss",
-    "plan_cosine",
-    "plan_rank",
-    "plan_variance_share",
+    *MEASURES,
 )
 _COST = ("parameters", "seconds")
 ROWS: Mapping[str, tuple[str, ...]] = {
     "test0": ("accuracy", "colour_accuracy", "shape_accuracy", "greedy_unique", "train_loss", "val_loss",
-              "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
+              *MEASURES, *_COST),
     "test3": ("accuracy", "balanced_accuracy", "majority", "train_loss", "val_loss",
-              "plan_cosine", "plan_rank", "plan_variance_share", *_COST),
+              *MEASURES, *_COST),
+    "probes": ("infonce", "gain_over_blind", "image_r1", "image_r5", "image_median_rank", "caption_r1", "caption_r5",
+               "caption_median_rank", "mean_plan_gap", "shuffle_gap", "train_shuffle_gap"),
 }  # fmt: skip
 
 NOT_REPORTED = '<span class="none">not reported</span>'
@@ -106,6 +118,35 @@ def results_table(
         caption += " Trivial baselines are of this build's data where no other is named."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
         caption += " In brackets: 95% interval over images."
+    return html_table(caption, head, rows)
+
+
+def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] = ()) -> Display:
+    """What the decoder makes of its plan: the probes, recorded and in this build, each beside chance.
+
+    Args:
+        record: this build's run.
+        recorded: earlier runs; those on the same data and scale share a column, as seeds of one experiment.
+        blind: trained blind models; a run that has its partner among them gets its gain over it.
+    """
+    blind = list(blind)
+    groups = [[with_gain(run, blind) for run in runs] for runs in _columns(recorded)]
+    record = with_gain(record, blind)
+    head = ["probe", *([f"recorded<small>{escape(settings(runs))}</small>" for runs in groups] or ["recorded"])]
+    head += [f"this build<small>{escape(setting(record))}</small>", "chance"]
+    rows = []
+    for name in ROWS["probes"]:
+        unit, found = unit_of(name), metric(record, name)
+        rows.append([
+            escape(unit.label) + (f"<small>{escape(unit.unit)}</small>" if unit.unit else ""),
+            *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
+            _cell([record], name),
+            number(name, chance(found["n"]).get(name, 0.0)) if found else NOT_MEASURED,
+        ])  # fmt: skip
+    caption = f"{title(record)}: what its decoder makes of the plan. In brackets: 95% interval."
+    if (found := metric(record, "image_r1")) is not None:
+        caption += f" Retrieval among {found['n']} images of this build; InfoNCE can show at most "
+        caption += f"{math.log2(metric(record, 'infonce')['n']):.1f} bits there."
     return html_table(caption, head, rows)
 
 
@@ -228,6 +269,9 @@ def _origin(runs: list[Any], source_hash: str) -> str:
     text = f"{escape(settings(runs))}<br>commit {', '.join(map(escape, sorted(commits)))}"
     if len(runs) > 1:
         text += "<br>mean ± standard deviation over seeds"
+    judged = {p["judged"]["commit"][:7] for p in made if p.get("judged", p).get("commit") != p.get("commit")}
+    if judged:
+        text += f"<br>judged at {', '.join(map(escape, sorted(judged)))}"
     if any(get(run, "source_hash") != source_hash for run in runs):
         text += "<br><strong>recorded with an older core</strong>"
     return text
@@ -296,10 +340,26 @@ def _baselines(published: PublishedRun, record: Any, name: str, trivial: Mapping
         f"{escape(number(name, b.value))}<small>{escape(b.label)}{_elsewhere(b)}</small>"
         for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
     ]
+    lines += [f"{escape(value)}<small>{escape(label)}</small>" for value, label in _own_yardsticks(record, name)]
     majority = metric(record, "majority")
     if name == "accuracy" and majority:
         lines.append(f"{number(name, majority['value'])}<small>always the largest class (this build)</small>")
     return "".join(f"<div>{line}</div>" for line in lines) or NOT_MEASURED
+
+
+def _own_yardsticks(record: Any, name: str) -> list[tuple[str, str]]:
+    """What a record itself holds to read a metric by: value and label."""
+    found = []
+    if permuted := metric(record, f"{name}_permuted"):
+        gain = metric(record, f"{name}_gain")
+        less = f"{number(name, gain['value'])} [{number(name, gain['low'])}, {number(name, gain['high'])}]"
+        found.append((number(name, permuted["value"]), f"its captions, of other images; difference {less}"))
+    kind, _, rest = name.partition("_")
+    if kind in ("greedy", "sampled") and (reference := metric(record, f"reference_{rest}")):
+        found.append((number(name, reference["value"]), "the reference captions (this build)"))
+    if name in MEASURES and (start := at_random_weights(record, name)) is not None:
+        found.append((number(name, start), "random weights (this build)"))
+    return found
 
 
 def _plain(recipe: Any) -> dict[str, Any]:

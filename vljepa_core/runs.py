@@ -9,7 +9,6 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +61,24 @@ def prepare(
     return Prepared(wanted, dataset, select(dataset, wanted, seed), dataset.name, seed, folder)
 
 
-def finished_record(run: Prepared) -> Record | None:
-    """The record of a finished run, if it is there and was judged by today's code; None otherwise."""
+def finished_record(folder: Path) -> Record | None:
+    """The record of a finished run, if it is in its folder and was judged by today's code; None otherwise."""
     try:
-        record = read_record(run.folder / "record.json")
+        record = read_record(folder / "record.json")
     except FileNotFoundError:
         return None
     except RecordError as error:
         print(f"{error}; making it again", file=sys.stderr)
         return None
     return record if record.source_hash == provenance.core_hash() else None
+
+
+def finished(
+    experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, **changes: Any
+) -> list[Record]:
+    """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
+    record = finished_record(prepare(experiment, scale, data, seed, **changes))
+    return [] if record is None else [record]
 
 
 def run(
@@ -114,14 +121,14 @@ def run(
     with held:
         if fresh:
             _forget(prepared.folder)
-        elif (record := finished_record(prepared)) is not None:
+        elif (record := finished_record(prepared.folder)) is not None:
             return record
         return _make(prepared, choose_device(device), progress)
 
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    sha, dirty = provenance.commit()  # of the code that runs, not of what the checkout has become meanwhile
+    # Of the code that runs, not of what the checkout has become when the run is over.
+    now = provenance.origin(device.type, precision_of(device))
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
     if progress:
         print(
@@ -129,12 +136,13 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
             f"{precision_of(device)}",
             file=sys.stderr,
         )
-    trained = _trained_before(run, device)
-    if trained is None:
-        trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
+    trained, origin = _trained_before(run, device) or (
+        train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress),
+        now,
+    )
     clock = time.monotonic()
     with autocast(device):
-        judged = evaluate(trained.model, run.recipe, run.examples["val"], tuple(run.dataset.categories), run.seed)
+        judged = evaluate(trained.model, run.recipe, run.examples, tuple(run.dataset.categories), run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)
@@ -170,25 +178,21 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         confusion=judged.confusion,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         provenance={
-            "commit": sha,
-            "dirty": dirty,
-            "versions": provenance.versions(),
-            "device": device.type,
-            "precision": precision_of(device),
-            "threads": provenance.threads(),
-            "started": started,
+            **origin,
             "seconds": seconds,
             "train_seconds": trained.seconds,
             "steps": trained.steps,
+            "judged": now,
         },
+        timeline=trained.timeline,
     )
     record.save(run.folder / "record.json")
     shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)
     return record
 
 
-def _trained_before(run: Prepared, device: torch.device) -> Trained | None:
-    """The finished model of an older record of this run, when only the judging code has changed since."""
+def _trained_before(run: Prepared, device: torch.device) -> tuple[Trained, dict[str, Any]] | None:
+    """The finished model of an older record of this run, when only the judging code has changed since; its origin."""
     try:
         old = read_record(run.folder / "record.json")
         data = (run.folder / "weights.safetensors").read_bytes()
@@ -199,7 +203,9 @@ def _trained_before(run: Prepared, device: torch.device) -> Trained | None:
         return None
     model = VLJEPA(run.recipe).to(device)
     model.load_state_dict(load(data))
-    return Trained(model, old.history, old.provenance["steps"], old.provenance["train_seconds"])
+    made = old.provenance
+    trained = Trained(model, old.history, old.timeline, made["steps"], made["train_seconds"])
+    return trained, {key: made[key] for key in provenance.ORIGIN}
 
 
 def load_model(run: Prepared) -> VLJEPA:

@@ -32,10 +32,14 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass
 class Trained:
-    """A trained model, what it cost, and its history: a row per validated epoch from 0, no wall-clock times in it."""
+    """A trained model, what it cost, and its history: a row per validated epoch from 0, no wall-clock times in it.
+
+    The timeline holds finer and cheaper rows, early in training above all: see ``on_timeline``.
+    """
 
     model: VLJEPA
     history: list[dict[str, float]]
+    timeline: list[dict[str, float]]
     steps: int
     seconds: float
 
@@ -49,6 +53,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    timeline: list[dict[str, float]] = field(default_factory=list)
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -92,6 +97,11 @@ def steps_of(recipe: Recipe, n_train: int) -> int:
     return recipe.epochs * math.ceil(n_train / recipe.batch_size)
 
 
+def on_timeline(step: int) -> bool:
+    """Whether the weights after this many steps are looked at: 0, 1, 2, 4, 8, ... A collapse may take one epoch."""
+    return step & (step - 1) == 0
+
+
 class Trainer:
     """Model, optimiser and position of one run; ``step`` at a time, so that it can be timed and tested."""
 
@@ -121,6 +131,10 @@ class Trainer:
         p = self.progress
         if p.step == 0:
             self._add_to_history({})  # epoch 0: what random weights give
+        watched = on_timeline(p.step)
+        if watched:
+            with autocast(self.device):
+                p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
@@ -132,6 +146,8 @@ class Trainer:
         if self.model.visual_encoder is not None:
             encoder = [q.grad for q in self.model.visual_encoder.parameters()]
             parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
+            if watched:
+                p.timeline[-1]["encoder_grad_norm"] = float(parts["encoder_grad_norm"])
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip)
         self.optimiser.step()
 
@@ -240,4 +256,4 @@ def train(
             if trainer.finished or time.monotonic() - saved >= interval:
                 save_checkpoint(checkpoints, p.step, *trainer.state())
                 saved = time.monotonic()
-    return Trained(trainer.model, p.history, p.step, p.seconds)
+    return Trained(trainer.model, p.history, p.timeline, p.step, p.seconds)

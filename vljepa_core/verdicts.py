@@ -8,10 +8,14 @@ published Runs 2-4 are WEAK, not FAIL.)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 # Ours: the report says "1 unique caption" and never where collapse begins. Written before any run here.
 COLLAPSE_SHARE = 0.05
+# Ours, for the capacity runs of the audit; written before any of them was run.
+RECITED_SHARE = 0.90  # of the greedy captions are to the letter the ones that were sent
+TOLD_APART_SHARE = 0.90  # of the bits that it takes to name one of the captions measured
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,13 @@ def test3_verdict(accuracy: float, classes: int) -> Verdict:
     chance = 1 / classes
     label = "PASS" if accuracy > 0.50 else "PARTIAL" if accuracy > 2 * chance else "FAIL"
     return Verdict(label, label, f"accuracy {accuracy:.1%} is {accuracy / chance:.1f}x uniform chance ({chance:.1%})")
+
+
+def capacity_verdict(recited: float, infonce: float, n: int) -> str:
+    """What a plan of this size was shown to carry: ``recited`` is a share, ``infonce`` bits measured on n captions."""
+    ceiling = math.log2(n)
+    if recited >= RECITED_SHARE:
+        return f"carries whole captions: {recited:.1%} recited (at least {RECITED_SHARE:.0%})"
+    if infonce >= TOLD_APART_SHARE * ceiling:
+        return f"tells captions apart: {infonce / ceiling:.0%} of {ceiling:.1f} bits (at least {TOLD_APART_SHARE:.0%})"
+    return f"not shown to carry them: {recited:.1%} recited, {infonce / ceiling:.0%} of {ceiling:.1f} bits"

@@ -5,10 +5,11 @@ states what it shows, takes the page's text colour, and fits a phone.
 """
 
 from vljepa_core.figures.answers import answer_bars, caption_coverage, recall_curves
+from vljepa_core.figures.bits import plan_bits
 from vljepa_core.figures.captions import caption_grid, sample_grid
 from vljepa_core.figures.comparison import metric_bars
 from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
-from vljepa_core.figures.curves import collapse_metrics, loss_curves
+from vljepa_core.figures.curves import collapse_metrics, collapse_timeline, loss_curves
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.flow import data_flow
 from vljepa_core.figures.statistics import caption_lengths, category_shares
@@ -23,11 +24,13 @@ __all__ = [
     "category_shares",
     "class_accuracy",
     "collapse_metrics",
+    "collapse_timeline",
     "confusion_matrix",
     "data_flow",
     "decision_tree",
     "loss_curves",
     "metric_bars",
+    "plan_bits",
     "recall_curves",
     "sample_grid",
     "show",

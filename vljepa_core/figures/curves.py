@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.reading import get, series, setting, settings, title
+from vljepa_core.figures.reading import at_random_weights, get, series, setting, settings, title
 from vljepa_core.figures.style import AMBER, BLUE, GREEN, GREY, INK, PURPLE, VERMILLION, new_figure, styled
 
 _REFERENCES = ((GREY, (0, (6, 3))), (PURPLE, (0, (1, 1.5))), (AMBER, (0, (6, 2, 1, 2))), (GREEN, (0, (3, 1))))
@@ -25,8 +25,24 @@ _COLLAPSE = (
     ("val_accuracy", "validation accuracy", "share of images", "share"),
     ("plan_cosine", "mean cosine between plans", "cosine", "cosine"),
     ("plan_rank", "effective rank of the plans", "dimensions", "rank"),
+    ("plan_centred_rank", "the same about their mean", "dimensions", "rank"),
+    ("plan_vector_rank", "effective rank of a plan's vectors", "dimensions", "rank"),
     ("plan_variance_share", "plan variance between images", "share of variance", "share"),
     ("encoder_grad_norm", "gradient that reaches the encoder", "norm", "log"),
+)
+
+# One panel each: key, name, axis label, scale, colour, dashes.
+_TIMELINE = (
+    (
+        ("plan_cosine", "mean cosine between plans", "between images", "cosine", BLUE, "-"),
+        ("plan_variance_share", "share of variance", "between images", "cosine", VERMILLION, (0, (4, 2))),
+    ),
+    (
+        ("plan_centred_rank", "effective rank of the plans about their mean", "dimensions", "rank", BLUE, "-"),
+        ("plan_vector_rank", "of a plan's vectors", "dimensions", "rank", VERMILLION, (0, (4, 2))),
+    ),
+    (("val_loss", "validation loss", "cross-entropy", "plain", GREEN, "-"),),
+    (("encoder_grad_norm", "gradient norm at the encoder", "norm", "log", PURPLE, "-"),),
 )
 
 
@@ -86,12 +102,16 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
     rows = -(-len(panels) // columns)
     fig = new_figure(1.95 * rows + 0.3)
     axes = fig.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    said = []
+    said, controls = [], False
     for ax, (key, name, unit, scale) in zip(axes, panels, strict=False):
         for old in recorded:
             ax.plot(*series(old, key), color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
         x, y = series(record, key)
         ax.plot(x, y, color=BLUE, **({"marker": "o", "markersize": 3} if len(y) < 25 else {}))
+        start = at_random_weights(record, key) if key.startswith("plan_") else None
+        if start is not None:
+            ax.axhline(start, color=AMBER, linestyle=(0, (1, 1.5)), linewidth=1.4)
+            controls = True
         _scale(ax, scale, y)
         ax.set_title(name, loc="left", fontsize=9.5)
         ax.set_ylabel(unit, fontsize=9.5)
@@ -103,10 +123,46 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
     fig.supxlabel("epoch", fontsize=10.5)
     alt = f"Collapse metrics of {title(record)} ({setting(record)}), first to last epoch: {'; '.join(said)}."
     notes = [_thin(recorded)] if recorded else []
+    if controls:
+        notes.append("Dotted: plans of random weights, before the first step.")
     if any(key == "greedy_unique" for key, *_ in panels):
         asked = get(get(record, "recipe", {}), "probe_images")
         notes.append(f"Unique captions: of the first {asked or 'few'} validation images; the table takes all.")
     return show(fig, alt, " ".join(notes) or None)
+
+
+@styled
+def collapse_timeline(record: Any) -> Display:
+    """When plans collapse, when the decoder learns text, and what gradient is left, over steps on a log axis.
+
+    Every point is of the weights after that many steps, on the first few validation images; step 0 is random weights.
+    """
+    rows = get(record, "timeline", [])
+    panels = [
+        [(key, *look) for key, *look in panel if any(row.get(key) is not None for row in rows)] for panel in _TIMELINE
+    ]
+    panels = [panel for panel in panels if panel]
+    if not panels:
+        raise ValueError(f"{title(record)}: the record has no timeline; it was made before there was one")
+    fig = new_figure(1.75 * len(panels) + 0.4)
+    axes = fig.subplots(len(panels), 1, sharex=True, squeeze=False).ravel()
+    said = []
+    for ax, panel in zip(axes, panels, strict=True):
+        unit, scale = panel[0][2:4]
+        for key, name, _, _, colour, dashes in panel:
+            found = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+            x, y = zip(*found, strict=True)
+            ax.plot(x, y, color=colour, linestyle=dashes, marker="o", markersize=3, label=name)
+            said.append(f"{name} " + ", ".join(f"{value:.3g} at {step}" for step, value in found))
+        _scale(ax, scale, [row[key] for key, *_ in panel for row in rows if row.get(key) is not None])
+        ax.set_ylabel(unit, fontsize=9.5)
+        ax.legend(loc="best")
+    axes[-1].set_xscale("symlog", linthresh=1, linscale=0.4)
+    axes[-1].set_xlim(left=-0.1)
+    axes[-1].set_xlabel("optimiser steps")
+    alt = f"Timeline of the collapse, {title(record)} ({setting(record)}), by step: {'; '.join(said)}."
+    asked = get(get(record, "recipe", {}), "probe_images", "few")
+    return show(fig, alt, f"{setting(record)}; the first {asked} validation images.")
 
 
 def _scale(ax: Axes, scale: str, values: list[float]) -> None:

@@ -51,6 +51,12 @@ def series(record: Any, key: str, since: int = 0) -> tuple[list[float], list[flo
     return [row["epoch"] for row in rows], [float(row[key]) for row in rows]
 
 
+def at_random_weights(record: Any, key: str) -> float | None:
+    """A quantity at epoch 0, before anything is learned; None where it was not measured."""
+    first = next((row for row in get(record, "history", []) if row.get("epoch") == 0), {})
+    return first.get(key)
+
+
 def metric(record: Any, name: str) -> dict | None:
     """``{"value", "low", "high", "n"}`` of a metric; low, high and n may be absent. None: not measured."""
     found = get(record, "metrics", {}).get(name)

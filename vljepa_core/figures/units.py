@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ METRICS: dict[str, Unit] = {
     "val_loss": Unit("final validation loss, unsmoothed", "fine", "nats"),
     "plan_cosine": Unit("mean cosine between plans", "fine"),
     "plan_rank": Unit("effective rank of the plans", "plain"),
+    "plan_centred_rank": Unit("effective rank of the plans about their mean", "plain"),
+    "plan_vector_rank": Unit("effective rank of a plan's K vectors about their mean", "plain"),
     "plan_variance_share": Unit("between-image share of plan variance", "share", "%"),
     "cider": Unit("CIDEr", "plain"),
     "bleu4": Unit("BLEU-4", "plain"),
@@ -55,6 +57,9 @@ METRICS: dict[str, Unit] = {
     "distinct_2": Unit("distinct-2", "share", "% of word pairs"),
     "verbatim": Unit("verbatim training captions", "count of", "% of images"),
     "shuffle_gap": Unit("plan-shuffle gap", "plain", "bits per caption"),
+    "train_shuffle_gap": Unit("plan-shuffle gap, training images", "plain", "bits per caption"),
+    "mean_plan_gap": Unit("mean-plan gap", "plain", "bits per caption"),
+    "gain_over_blind": Unit("gain over a trained blind model", "plain", "bits per caption"),
     "infonce": Unit("InfoNCE lower bound on I(image; caption)", "plain", "bits"),
     "image_r1": Unit("caption to image, R@1", "share", "% of captions"),
     "image_r5": Unit("caption to image, R@5", "share", "% of captions"),
@@ -64,6 +69,11 @@ METRICS: dict[str, Unit] = {
     "caption_median_rank": Unit("image to caption, median rank", "whole"),
     "parameters": Unit("trainable parameters", "whole"),
     "seconds": Unit("training time", "whole", "seconds"),
+}
+METRICS |= {
+    f"{kind}_{name}": replace(METRICS[name], label=f"{METRICS[name].label}, {said}")
+    for kind, said in (("greedy", "greedy"), ("sampled", "t = 0.7"))
+    for name in ("top_caption", "distinct_1", "distinct_2", "verbatim")
 }
 
 

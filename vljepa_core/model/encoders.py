@@ -69,7 +69,7 @@ class Fusion(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, text: Tensor, visual: Tensor) -> Tensor:
-        """text (B, S_q, D), visual (B, P, D) -> (B, S_q, D)."""
+        """text (B, S_q, D), or (1, S_q, D) for all images alike; visual (B, P, D) -> (B, S_q, D)."""
         for block in self.blocks:
             text = block(text, visual)
         return self.norm(text)

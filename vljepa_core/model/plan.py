@@ -28,9 +28,8 @@ class SemanticPredictor(nn.Module):
         """fused (B, S_q, D) -> plan (B, K, D)."""
         for block in self.blocks:
             fused = block(fused)
-        queries = self.queries.expand(len(fused), -1, -1)
-        read = self.cross(queries, fused)
-        return self.norm(queries + read if self.residual else read)
+        read = self.cross(self.queries[None], fused)
+        return self.norm(self.queries + read if self.residual else read)
 
 
 class FreePlans(nn.Module):

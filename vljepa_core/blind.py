@@ -1,0 +1,73 @@
+"""What a model's captions cost less than those of a trained blind model: the information its decoder makes use of.
+
+V-information (Xu et al. 2020): H_V(caption) - H_V(caption | plan), both estimated on the same validation images with
+the same family V of decoders, one trained without sight of the image. Unlike a shuffled plan, the blind
+model is no decoder taken out of its element, so the difference isn't flattered by one that over-trusts its plan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from vljepa_core.metrics import Metric, mean_metric
+from vljepa_core.records import Record
+
+# What a blind partner may differ in: what happens before the plan, and how much is looked at afterwards.
+MAY_DIFFER = frozenset(
+    "experiment plan_source query normalise patch_size visual_depth text_depth fusion_depth predictor_depth "
+    "plan_vectors plan_query_residual diversity_weight validate_every probe_images max_new_tokens temperature".split()
+)
+
+
+def gain_over_blind(record: Record, blind: Record) -> Metric:
+    """Bits per caption that the image saves over a trained blind model, with a 95% interval paired over images.
+
+    Raises:
+        ValueError: the two were not made on the same data and seed with the same decoder, trained in the same way, or
+            ``blind`` sees the image.
+    """
+    if (reason := mismatch(record, blind)) is not None:
+        raise ValueError(f"{_name(record)} can't be compared with {_name(blind)}: {reason}")
+    saved = [(b["nats"] - r["nats"]) / np.log(2) for r, b in zip(record.captions, blind.captions, strict=True)]
+    return mean_metric(saved)
+
+
+def with_gain(record: Record, blind: Iterable[Record]) -> Record:
+    """The record with its ``gain_over_blind`` among its metrics, if a partner of it is among ``blind``."""
+    partner = next((other for other in blind if mismatch(record, other) is None), None)
+    if partner is None:
+        return record
+    gain = dataclasses.asdict(gain_over_blind(record, partner))
+    return dataclasses.replace(record, metrics={**record.metrics, "gain_over_blind": gain})
+
+
+def mismatch(record: Record, blind: Record) -> str | None:
+    """Why two records are no pair; None if they are one."""
+    if blind.recipe.get("plan_source") != "none":
+        return "the second is no blind model (its recipe needs plan_source='none')"
+    for what, one, other in (
+        ("data", record.dataset["fingerprint"], blind.dataset["fingerprint"]),
+        ("seed", record.seed, blind.seed),
+        ("validation images", _images(record), _images(blind)),
+    ):
+        if one != other:
+            return f"other {what}"
+    keys = sorted((record.recipe.keys() | blind.recipe.keys()) - MAY_DIFFER)
+    differing = [key for key in keys if record.recipe.get(key) != blind.recipe.get(key)]
+    if differing:
+        key = differing[0]
+        return f"{key} is {record.recipe.get(key)!r} in one and {blind.recipe.get(key)!r} in the other"
+    if not all("nats" in row for row in (*record.captions, *blind.captions)) or not record.captions:
+        return "no nats per image (recorded before they were kept, or no captioner)"
+    return None
+
+
+def _images(record: Record) -> list:
+    return [row["image_id"] for row in record.captions]
+
+
+def _name(record: Record) -> str:
+    return f"{record.experiment} ({record.data}, {record.scale}, seed {record.seed})"

@@ -1,0 +1,389 @@
+"""``python -m vljepa_core sweep``: every run of a grid, here or on a cluster, and one table at the end."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vljepa_core.files import data_dir, write_atomically
+from vljepa_core.recipes import EXPERIMENTS, SCALES
+from vljepa_core.sweeps import Point, SweepError, points, read_sweep, sweep_table
+
+EPILOG = """
+A sweep that was stopped goes on when the same command is given again: what is finished is loaded, what was begun
+resumes from its checkpoint. One run that fails does not stop the others.
+
+examples:
+  python -m vljepa_core sweep sweeps/smoke.toml
+  python -m vljepa_core sweep run2 --seed 0 1 2 --set K=8,16,32 --dry-run
+  python -m vljepa_core sweep run2 run4 --scale paper --data coco --cluster slurm --gpus 1 --time 8:00:00
+"""
+
+
+def add_sweep_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``sweep`` to the command line."""
+    sweep = commands.add_parser(
+        "sweep",
+        help="a grid of runs, here or on a SLURM cluster; goes on where it was stopped; one table",
+        description=f"A grid of runs. {__doc__.partition(': ')[2]}",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sweep.add_argument(
+        "what", nargs="+", metavar="FILE.toml or EXPERIMENT", help=f"a sweep file, or any of {', '.join(EXPERIMENTS)}"
+    )
+    grid = sweep.add_argument_group("the grid (each takes several values, and replaces what a file says)")
+    grid.add_argument("--scale", nargs="+", help=f"{', '.join(SCALES)} (default laptop)")
+    grid.add_argument("--data", nargs="+", help="as for run (default scenes)")
+    grid.add_argument("--seed", nargs="+", type=int, help="default 0")
+    grid.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=V,V", help="recipe values, e.g. K=8,16,32 word_dropout=token"
+    )
+    where = sweep.add_argument_group("where it runs")
+    where.add_argument("--cluster", choices=("local", "slurm"), default="local", help="default: this machine")
+    where.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at a time: 1 here (one training uses all cores; more share them "
+        "and the GPUs), up to 256 on SLURM",
+    )  # fmt: skip
+    where.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
+    where.add_argument("--partition", help="SLURM: partition")
+    where.add_argument("--time", help="SLURM: limit for one run, minutes or H:MM:SS (default 24 hours)")
+    where.add_argument("--gpus", type=int, help="SLURM: GPUs of one run")
+    where.add_argument("--cpus", type=int, help="SLURM: CPU cores of one run")
+    where.add_argument(
+        "--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="SLURM: anything else of sbatch, e.g. account=me"
+    )
+    out = sweep.add_argument_group("what comes out")
+    out.add_argument("--dry-run", action="store_true", help="list what would run, what is finished, how long it takes")
+    out.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
+    out.add_argument("--csv", type=Path, metavar="FILE", help="where the table goes (default data/sweeps/NAME.csv)")
+    out.add_argument(
+        "--keep", nargs="?", const="", metavar="FOLDER",
+        help="also copy the records, to be committed (default data/recorded/sweeps/NAME)",
+    )  # fmt: skip
+    sweep.set_defaults(function=sweep_command)
+
+
+@dataclass
+class Run:
+    """A run of the sweep: the point asked for, its folder, whether it is finished, what it may take."""
+
+    point: Point
+    folder: Path
+    state: str  # finished, begun, to make
+    estimate: float | None = None  # seconds
+
+
+def sweep_command(options: argparse.Namespace) -> int:
+    """Run the grid; 0 if all of it has a record, 1 if something failed."""
+    name, grid = _grid(options)
+    asked = points(grid)
+    cluster = _cluster(options)
+    sweep_folder = data_dir() / "sweeps"
+    csv = options.csv or sweep_folder / f"{name}.csv"
+    keep = _keep_folder(options.keep, name)
+    runs = _prepare(asked, estimate=options.cluster == "local" and not options.no_estimate, options=options)
+    missing = [run for run in runs if run.state != "finished"]
+    if options.dry_run or missing:
+        print(_plan(name, runs, cluster, listed=options.dry_run), file=sys.stdout if options.dry_run else sys.stderr)
+    if options.dry_run:
+        return 0
+    failed = _run(missing, sweep_folder / name / "jobs", cluster, options) if missing else []
+    _gather([run for run in runs if run.folder not in {run.folder for run, _ in failed}], csv, keep)
+    for run, job in failed:
+        print(f"failed: {run.point.label}: {job.last_words()}\n  {job.log}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+# --- what is asked for -----------------------------------------------------------------------------
+
+
+def _grid(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The sweep's name and grid: a file's, or one from the command line; flags replace what a file says."""
+    given = {axis: getattr(options, axis) for axis in ("scale", "data", "seed") if getattr(options, axis)}
+    changes = parse_lists(options.set)
+    first = options.what[0]
+    if first.endswith(".toml"):
+        if len(options.what) > 1:
+            raise SweepError(f"{first} and {options.what[1]}: one sweep file at a time, without experiments beside it")
+        grid = read_sweep(Path(first))
+        name = Path(first).stem
+    else:
+        grid = {"experiment": options.what}
+        name = "-".join(options.what)
+    plain = json.dumps(grid, sort_keys=True, default=str)
+    grid = {**grid, **given, "set": {**grid.get("set", {}), **changes}}
+    text = json.dumps(grid, sort_keys=True, default=str)
+    if text != plain and (given or changes):  # not the sweep of that name: its table is another one
+        name += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return name, grid
+
+
+def parse_lists(pairs: list[str]) -> dict[str, list[Any]]:
+    """``["K=8,16", "word_dropout=token,element"]`` -> ``{"K": [8, 16], "word_dropout": ["token", "element"]}``."""
+    found: dict[str, list[Any]] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not text:
+            raise SweepError(f"--set {pair}: expected KEY=VALUE or KEY=VALUE,VALUE, e.g. K=8,16,32")
+        if key in found:
+            raise SweepError(f"--set {pair}: {key} is there twice; write {key}=VALUE,VALUE")
+        found[key] = [_literal(part) for part in text.split(",")]
+    return found
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _cluster(options: argparse.Namespace) -> Any:
+    from vljepa_core.jobs import Cluster
+
+    if options.jobs is not None and options.jobs < 1:
+        raise SweepError(f"--jobs {options.jobs}: at least 1")
+    told = {"partition": options.partition, "gpus_per_node": options.gpus, "cpus_per_task": options.cpus}
+    told["time"] = None if options.time is None else minutes(options.time)
+    told = {key: value for key, value in told.items() if value is not None}
+    extra = {}
+    for pair in options.slurm:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SweepError(f"--slurm {pair}: expected KEY=VALUE, e.g. account=me")
+        extra[key.replace("-", "_")] = _literal(value)
+    if options.cluster == "local":
+        if told or extra:
+            raise SweepError(f"{', '.join([*told, *extra])}: only with --cluster slurm")
+        return Cluster("local", options.jobs or 1)
+    if extra:
+        told["additional_parameters"] = {key.replace("_", "-"): value for key, value in extra.items()}
+    return Cluster("slurm", options.jobs or 256, told)
+
+
+def minutes(text: str) -> int:
+    """``90`` -> 90, ``1:30:00`` -> 90, rounded up."""
+    try:
+        parts = [int(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if len(parts) == 1 and parts[0] > 0:
+        return parts[0]
+    if len(parts) == 3 and min(parts) >= 0 and any(parts):
+        return -(-(parts[0] * 3600 + parts[1] * 60 + parts[2]) // 60)
+    raise SweepError(f"--time {text}: minutes, such as 90, or hours, minutes and seconds, such as 1:30:00")
+
+
+def _keep_folder(asked: str | None, name: str) -> Path | None:
+    from vljepa_core.records import RECORDED
+
+    if asked is None:
+        return None
+    folder = Path(asked) if asked else RECORDED / "sweeps" / name
+    if folder.resolve() == RECORDED.resolve():
+        raise SweepError(f"--keep {asked}: changed runs would stand among the plain ones; name a folder in sweeps/")
+    return folder
+
+
+# --- before ----------------------------------------------------------------------------------------
+
+
+def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) -> list[Run]:
+    """Recipes and data of all runs, checked; how long what is missing may take."""
+    import torch
+
+    from vljepa_core import runs
+    from vljepa_core.estimate import estimate_seconds
+    from vljepa_core.jobs import threads_each
+
+    seen: dict[Path, Point] = {}
+    times: dict[str, float] = {}  # seeds take the same time
+    found = []
+    here = torch.get_num_threads()
+    for point in asked:
+        prepared = runs.prepare(*point.place, progress=True, **point.changes)
+        if (twin := seen.setdefault(prepared.folder, point)) is not point:
+            raise SweepError(f"{twin.label} and {point.label} are the same run; leave one of them out")
+        state = "to make"
+        if runs.finished_record(prepared.folder) is not None:
+            state = "finished"
+        elif list(prepared.folder.glob("checkpoints/step-*")):
+            state = "begun"
+        run = Run(point, prepared.folder, state)
+        if estimate and state != "finished":
+            key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
+            if key not in times:
+                torch.set_num_threads(threads_each(_cluster(options)) or here)
+                times[key] = estimate_seconds(prepared, options.device)
+                torch.set_num_threads(here)
+            run.estimate = times[key]
+        found.append(run)
+    return found
+
+
+def _plan(name: str, runs: list[Run], cluster: Any, listed: bool) -> str:
+    """What would run, as text."""
+    from vljepa_core.estimate import human_time
+
+    missing = [run for run in runs if run.state != "finished"]
+    lines = []
+    if listed:
+        width = max(len(run.point.label) for run in runs)
+        for run in runs:
+            after = f"  about {human_time(run.estimate)}" if run.estimate is not None else ""
+            after += " from its start" if after and run.state == "begun" else ""
+            lines.append(f"{run.point.label:{width}}  {run.state}{after}")
+    total = f"sweep {name}: {len(runs)} runs, {len(runs) - len(missing)} finished, {len(missing)} to make"
+    if missing and all(run.estimate is not None for run in missing):
+        seconds = sum(run.estimate for run in missing) / min(cluster.at_once, len(missing))
+        total += f", about {human_time(seconds)} on this machine, {cluster.at_once} at a time"
+    return "\n".join([*lines, total])
+
+
+# --- during ----------------------------------------------------------------------------------------
+
+
+def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Namespace) -> list[tuple[Run, Any]]:
+    """Make what is missing; returns the runs that left no record, each with its job."""
+    from tqdm import tqdm
+
+    from vljepa_core import runs
+    from vljepa_core.estimate import human_time
+    from vljepa_core.jobs import Job, Work, run_jobs
+
+    jobs: dict[str, Run] = {}
+    todo = []
+    for run in missing:
+        work = Work(runs.run, *run.point.place, device=options.device, progress=True, **run.point.changes)
+        job = Job(run.folder.name, work, lambda run=run: runs.finished_record(run.folder) is not None)
+        jobs[job.name] = run
+        todo.append(job)
+    pace = Pace(missing, cluster.at_once)
+    failed, now = [], []
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends the jobs as Ctrl-C does
+    terminal = sys.stderr.isatty()
+    bar = tqdm(
+        total=len(missing),
+        desc="sweep",
+        unit="run",
+        disable=not terminal,
+        bar_format="{desc}: {n_fmt}/{total_fmt} |{bar:20}| {elapsed}{postfix}",
+        leave=False,
+    )
+    try:
+        with bar:
+            for event, job in run_jobs(todo, folder, cluster):
+                if event == "started":
+                    now.append(jobs[job.name].point.label)
+                if event == "ended":
+                    run = jobs[job.name]
+                    now.remove(run.point.label)
+                    good = job.finished()
+                    pace.ended(run, job.seconds if good else None)
+                    if not good:
+                        failed.append((run, job))
+                    bar.update()
+                    result = runs.finished_record(run.folder).verdict["label"] if good else "FAILED"
+                    line = f"{pace.done}/{len(missing)}  {run.point.label}: {result}  [{human_time(job.seconds)}"
+                    line += f"; about {human_time(pace.left())} left]" if pace.left() else "]"
+                    bar.write(line, file=sys.stderr)
+                if terminal:
+                    left = f"about {human_time(pace.left())} left, " if pace.left() else ""
+                    text = f"{left}{', '.join(now[:3])}{f' and {len(now) - 3} more' if len(now) > 3 else ''}"
+                    bar.set_postfix_str(text[: max(20, shutil.get_terminal_size().columns - 45)])
+    except KeyboardInterrupt:
+        if cluster.kind == "slurm":
+            print("\nthe jobs go on; the same command finds them again, scancel ends them", file=sys.stderr)
+            sys.exit(130)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return failed
+
+
+class Pace:
+    """Time left: what was estimated, corrected by what the finished runs took; without estimates, their mean."""
+
+    def __init__(self, missing: list[Run], at_once: int) -> None:
+        self.todo = {run.folder: run.estimate for run in missing}
+        self.at_once, self.done = at_once, 0
+        self.took: list[tuple[float, float | None]] = []
+        self.mark = time.monotonic()
+
+    def ended(self, run: Run, seconds: float | None) -> None:
+        """A run has ended after so many seconds; None if it failed, which says nothing about the others."""
+        estimate = self.todo.pop(run.folder)
+        self.done, self.mark = self.done + 1, time.monotonic()
+        if seconds is not None:
+            self.took.append((seconds, estimate))
+
+    def left(self) -> float | None:
+        """Seconds; None if nothing is known, or nothing is left."""
+        if not self.todo or not self.took and None in self.todo.values():
+            return None
+        if None in self.todo.values():
+            total = len(self.todo) * sum(seconds for seconds, _ in self.took) / len(self.took)
+        else:
+            spent, expected = (sum(pair[i] for pair in self.took) for i in (0, 1))
+            total = sum(self.todo.values()) * (spent / expected if self.took else 1)
+        return max(0.0, total / min(self.at_once, len(self.todo)) - (time.monotonic() - self.mark))
+
+
+# --- after -----------------------------------------------------------------------------------------
+
+
+def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
+    """Table to the terminal and to a file; records to where they are committed."""
+    from vljepa_core.records import read_record, recorded_path
+
+    records = [read_record(run.folder / "record.json") for run in runs]
+    if not records:
+        return
+    write_atomically(csv, sweep_table(records).to_csv(index=False).encode())
+    labels = [run.point.label for run in runs]
+    print(terminal_table(records, labels, shutil.get_terminal_size((120, 24)).columns))
+    print(f"table: {csv}", file=sys.stderr)
+    if keep is None:
+        return
+    places = [recorded_path(record, keep) for record in records]
+    for i, place in enumerate(places):
+        if place in places[:i]:
+            raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
+    for record, place in zip(records, places, strict=True):
+        record.save(place)
+    print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
+
+
+def terminal_table(records: list[Any], labels: list[str], width: int) -> str:
+    """One row per run, all metrics as ``value [low, high]``, seconds and commit; in blocks of at most ``width``."""
+    import pandas as pd
+
+    def cell(metric: dict[str, Any] | None) -> str:
+        if metric is None:
+            return ""
+        value, low, high = (x if x is None else f"{x:.4g}" for x in (metric["value"], metric["low"], metric["high"]))
+        return f"{value} [{low}, {high}]" if low is not None else value
+
+    names = list(dict.fromkeys(name for record in records for name in record.metrics))
+    rows = [
+        {
+            "verdict": r.verdict["label"],
+            **{name: cell(r.metrics.get(name)) for name in names},
+            "seconds": f"{r.provenance['seconds']:.0f}",
+            "commit": r.provenance["commit"][:9] + "+" * r.provenance["dirty"],
+        }
+        for r in records
+    ]
+    return pd.DataFrame(rows, index=labels).to_string(line_width=width, justify="left")
