@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, attention, sincos_1d, split_heads
+from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, merge_heads, sincos_1d, split_heads
 
 
 class FiLM(nn.Module):
