@@ -30,9 +30,8 @@ def test_quick_bench(data_dir: Path, tmp_path: Path, capsys) -> None:
             assert 0 < row[way]["least"] <= row[way]["median"] <= row[way]["most"]
         assert row["ratio"]["median"] == pytest.approx(row["published"]["median"] / row["ours"]["median"])  # one round
     step = rows["training step"]
-    longest = recipe("run4", "smoke").max_length
-    assert step_cost(recipe("run4", "smoke"), 8)["flops"] < step["flops_per_step"]
-    assert step["flops_per_step"] < step_cost(recipe("run4", "smoke"), longest)["flops"]
+    full = step_cost(recipe("run4", "smoke"))["flops"]  # every caption as long as the longest that there may be
+    assert step_cost(recipe("run4", "smoke"), 8)["flops"] < step["flops_per_step"] < full
     assert 0 < step["share_of_peak"] < 1
     assert step["examples_per_second"] < step["bytes_per_second"]
 

@@ -27,7 +27,7 @@ TRAINING = (
     "objectives.py",
     "train.py",
 )
-EVALUATION = ("metrics.py", "probes.py", "plan_probes.py", "verdicts.py", "evaluate.py")
+EVALUATION = ("metrics.py", "ngrams.py", "probes.py", "plan_probes.py", "verdicts.py", "evaluate.py")
 
 
 @cache
