@@ -14,7 +14,7 @@ CONDA ?= $(firstword $(foreach tool,mamba micromamba conda,$(shell command -v $(
 JOBS ?= 2
 IMAGES ?= 40000
 DATA_SEED ?= 42
-EXPERIMENTS := test0 run1 run2 test3 run3 run4
+EXPERIMENTS := test0 run1 run2 test3 run3 run4 run1_blind run2_blind run3_blind run4_blind
 
 # ---- refuse a bad choice at once --------------------------------------------------------------------
 ifneq ($(words $(SCALE)) $(filter smoke laptop paper,$(SCALE)),1 $(SCALE))

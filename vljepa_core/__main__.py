@@ -100,7 +100,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds, human_time
-    from vljepa_core.records import recorded_path
+    from vljepa_core.records import keep, recorded_path
 
     changes = parse_changes(options.set)
     if options.keep and changes:
@@ -130,7 +130,7 @@ def run_command(options: argparse.Namespace) -> int:
         )
         if options.keep:
             path = recorded_path(record)
-            record.save(path)
+            keep(record, path)
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

@@ -76,6 +76,7 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
         draws = torch.Generator().manual_seed(seed)
         captions[name] = generate(model.decoder, plans, recipe.max_new_tokens, temperature, draws)
         found |= metrics.caption_metrics(name, validation.texts, validation.references, captions[name])
+    found["greedy_exact"] = metrics.recited(validation.texts, captions["greedy"])
     for name, written in captions.items():
         found |= {f"{name}_{key}": metric for key, metric in metrics.variety(written, known).items()}
     rows = [

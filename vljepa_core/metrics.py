@@ -183,6 +183,11 @@ def caption_metrics(
     return {f"{prefix}_{name}": metric for name, metric in found.items()}
 
 
+def recited(references: Sequence[str], generated: Sequence[str]) -> Metric:
+    """Share of captions that are, to the letter, the one that the model was to write."""
+    return mean_metric([r == g for r, g in zip(references, generated, strict=True)])
+
+
 def variety(captions: Sequence[str], known: set[str] | None = None) -> dict[str, Metric]:
     """How much captions differ from each other, and from the training captions (case and punctuation aside).
 

@@ -12,6 +12,7 @@ from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
 from vljepa_core.figures.curves import collapse_metrics, collapse_timeline, loss_curves
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.flow import data_flow
+from vljepa_core.figures.phase import phase_diagram
 from vljepa_core.figures.statistics import caption_lengths, category_shares
 from vljepa_core.figures.tree import decision_tree
 
@@ -30,6 +31,7 @@ __all__ = [
     "decision_tree",
     "loss_curves",
     "metric_bars",
+    "phase_diagram",
     "plan_bits",
     "recall_curves",
     "sample_grid",

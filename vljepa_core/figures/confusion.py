@@ -14,7 +14,7 @@ from vljepa_core.figures.style import BLUE, INK, VERMILLION, new_figure, styled
 from vljepa_core.probes import wilson
 
 # From nothing to blue: an empty cell is the page itself, and ink is legible on every step in between.
-_RAMP = LinearSegmentedColormap.from_list("ramp", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
+RAMP = LinearSegmentedColormap.from_list("ramp", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
 
 
 def _by_support(record: Any) -> tuple[list[str], np.ndarray]:
@@ -42,7 +42,7 @@ def confusion_matrix(record: Any) -> Display:
         ax=ax,
         vmin=0,
         vmax=1,
-        cmap=_RAMP,
+        cmap=RAMP,
         cbar=False,
         square=True,
         annot=text,

@@ -47,7 +47,12 @@ _TIMELINE = (
 
 
 @styled
-def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[str, float] | None = None) -> Display:
+def loss_curves(
+    record: Any,
+    recorded: Iterable[Any] = (),
+    references: Mapping[str, float] | None = None,
+    blind: Any = None,
+) -> Display:
     """Training loss (as trained) and validation loss over epochs, from the first.
 
     Epoch 0 (random weights, about 5.6 nats per byte) would press everything of interest to the floor.
@@ -56,11 +61,12 @@ def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[s
         record: the run to show.
         recorded: earlier runs, as thin lines.
         references: horizontal lines, name to value, such as ``baselines.loss_floors`` gives.
+        blind: the same decoder trained without sight of the image, as dotted lines.
     """
     recorded = list(recorded)
     lines = [("train_loss", "training, as trained", BLUE), ("val_loss", "validation, unsmoothed", VERMILLION)]
     references = references or {}
-    fig = new_figure(3.5 + 0.19 * len(references))
+    fig = new_figure(3.5 + 0.19 * (len(references) + 2 * (blind is not None)))
     ax = fig.add_subplot()
     said = []
     for old in recorded:
@@ -72,6 +78,11 @@ def loss_curves(record: Any, recorded: Iterable[Any] = (), references: Mapping[s
             marker = {"marker": "o", "markersize": 3.5} if len(y) < 25 else {}
             ax.plot(x, y, color=colour, label=name, **marker)
             said.append(f"{name} {y[0]:.3f} at epoch {x[0]} to {y[-1]:.3f} at epoch {x[-1]}")
+            if blind is not None:
+                again = series(blind, key, since=1)
+                what = f"the same, blind: {name.partition(',')[0]}"
+                ax.plot(*again, color=colour, linestyle=(0, (1, 1.2)), linewidth=1.6, label=what)
+                said.append(f"{what} {again[1][-1]:.3f} at epoch {again[0][-1]}")
     if not said:
         raise ValueError(f"{title(record)}: the record's history has neither train_loss nor val_loss")
     for (name, value), (colour, dashes) in zip(references.items(), _REFERENCES, strict=False):

@@ -29,6 +29,7 @@ METRICS: dict[str, Unit] = {
     "shape_accuracy": Unit("shape named correctly", "count of", "% of images"),
     "greedy_unique": Unit("unique captions, greedy", "count of", "% of images"),
     "sampled_unique": Unit("unique captions, t = 0.7", "count of", "% of images"),
+    "greedy_exact": Unit("recited to the letter, greedy", "count of", "% of images"),
     "greedy_unique_words": Unit("unique words, greedy", "whole", "words"),
     "sampled_unique_words": Unit("unique words, t = 0.7", "whole", "words"),
     "reference_unique_words": Unit("unique words, references", "whole", "words"),
