@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import bench, timing
 from benchmarks.table import duration, table
+from book import speed
 from vljepa_core.describe import step_cost
 from vljepa_core.recipes import recipe
 
@@ -84,3 +85,33 @@ def test_peak_is_a_rate_that_a_product_reaches() -> None:
     a = torch.randn(512, 512)
     took = min(timing.seconds(lambda: a @ a, CPU) for _ in range(5))
     assert 0.1 < 2 * 512**3 / took / peak < 10
+
+
+def test_page_shows_the_record_and_says_what_was_not_measured(tmp_path: Path) -> None:
+    assert speed.page(tmp_path).count("Not measured") == 2
+    seconds = {"median": 0.5, "least": 0.4, "most": 0.6}
+    row = {
+        "scale": "laptop", "part": "train", "experiment": "run3", "what": "training step", "precision": "float32",
+        "ours": seconds, "published": seconds, "ratio": {"median": 3.25, "least": 3.0, "most": 3.5}, "load": 1.0,
+        "examples_per_second": 64.0, "bytes_per_second": 3_400.0, "share_of_peak": 0.7, "measured": "2026-01-01",
+        "peak_memory_mib": {"ours": 300.0, "published": None}, "commit": "0123456789ab",
+    }  # fmt: skip
+    report = {"machine": {"processor": "a processor", "cores": 2}, "rows": [row]}
+    (tmp_path / "cpu.json").write_text(json.dumps(report))
+    page = speed.page(tmp_path)
+    line = next(line for line in page.splitlines() if "training step |" in line)
+    assert line.count(" | ") == len(speed.HEAD) - 1  # a pipe within a cell is escaped
+    assert "3.2 (3.0 to 3.5)" in line and "70%" in line and "300 \\| not measured" in line
+    assert page.count("Not measured") == 1 and "shared the machine" not in page
+    report["rows"][0]["load"] = 6.0
+    (tmp_path / "cpu.json").write_text(json.dumps(report))
+    assert "shared the machine" in speed.page(tmp_path)
+
+
+def test_recorded_bench_is_complete() -> None:
+    """What is committed of `make bench`: both scales, three runs, every part, each ratio with its spread."""
+    report = json.loads((bench.RECORDED / "cpu.json").read_text())
+    found = {(row["scale"], row["experiment"], row["part"]) for row in report["rows"]}
+    assert found == {(s, e, p) for s in ("laptop", "paper") for e in bench.RUNS for p in bench.PARTS}
+    assert all(row["rounds"] >= 3 for row in report["rows"])
+    assert "host" not in json.dumps(report["machine"]).lower()
