@@ -58,8 +58,8 @@ def measured(device: str, folder: Path) -> list[str]:
     cores = report["machine"]["cores"]
     if busy > 1.5 * cores:
         lines.append(
-            f"Other programs shared the machine meanwhile (up to {busy:.0f} at a time wanted its {cores} cores): times are "
-            "longer than they need be, and ratios less sure, because the two ways suffer from it differently."
+            f"Other programs shared the machine meanwhile (up to {busy:.0f} at a time wanted its {cores} cores): times "
+            "are longer than they need be, and ratios less sure, because the two ways suffer from it differently."
         )
     return [*lines, ""]
 
@@ -81,7 +81,7 @@ def predicted() -> list[str]:
     return [
         *lines,
         "",
-        f"The study reports {1e3 * step['seconds']:.0f} ms per step, on a GPU that it does not name. For the operations",
+        f"The study reports {1e3 * step['seconds']:.0f} ms per step, on a GPU that it doesn't name. For the operations",
         f"counted here ({found['flops_per_step'] / 1e9:,.0f} GFLOP, {found['bytes_per_step'] / 1e9:.1f} GB, "
         f"{found['operators_per_step']:,} operators) that is {rates}:",
         "far from what any of these cards is limited by.",
