@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-HEAD = ("scale", "run", "what", "ours", "published path", "times faster", "per second", "of peak", "peak MiB")
-WIDTHS = (7, 5, 27, 24, 24, 21, 22, 8, 17)
+HEAD = ("scale", "run", "what", "precision", "ours", "published path", "times faster")
+HEAD += ("per second", "of peak", "peak MiB")
+WIDTHS = (7, 5, 27, 10, 24, 24, 21, 22, 8, 17)
 
 
 def duration(seconds: float) -> str:
@@ -32,6 +33,7 @@ def cells(row: dict) -> tuple[str, ...]:
         row["scale"],
         row["experiment"],
         row["what"],
+        row["precision"],
         spread(row["ours"]),
         spread(row["published"]),
         spread(row["ratio"], lambda x: f"{x:.1f}"),

@@ -16,7 +16,8 @@ from benchmarks.table import cells  # noqa: E402
 from vljepa_core.describe import describe  # noqa: E402
 from vljepa_core.recipes import recipe  # noqa: E402
 
-HEAD = ("scale", "run", "what", "here", "published path", "times faster", "per second", "share of peak", "peak MiB")
+HEAD = ("scale", "run", "what", "precision", "here", "published path", "times faster")
+HEAD += ("per second", "share of peak", "peak MiB")
 DEVICES = {"cpu": "On a CPU", "cuda": "On a CUDA GPU"}
 INTRODUCTION = """# Speed
 
@@ -54,7 +55,7 @@ def measured(device: str, folder: Path) -> list[str]:
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in report["rows"]]
     of = sorted({f"{row['measured']} at commit `{row['commit']}`" for row in report["rows"]})
     busy = max(row["load"] or 0 for row in report["rows"])
-    lines += ["", f"Measured {', '.join(of)}; precision {', '.join(sorted({r['precision'] for r in report['rows']}))}."]
+    lines += ["", f"Measured {', '.join(of)}."]
     cores = report["machine"]["cores"]
     if busy > 1.5 * cores:
         lines.append(

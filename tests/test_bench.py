@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -23,9 +24,10 @@ def test_quick_bench(data_dir: Path, tmp_path: Path, capsys) -> None:
     assert bench.main(["--quick", "--device", "cpu", "--runs", "run4", "--json", str(path)]) == 0
     report = json.loads(path.read_text())
     printed = capsys.readouterr().out
+    assert len(report["rows"]) == 8  # each in two precisions
     rows = {row["what"]: row for row in report["rows"]}
     assert set(rows) == {"training step", "32 captions, greedy", "32 captions, sampled", "one record, 32 images"}
-    for row in rows.values():
+    for row in report["rows"]:
         assert row["what"] in printed
         for way in ("ours", "published", "ratio"):
             assert 0 < row[way]["least"] <= row[way]["median"] <= row[way]["most"]
@@ -39,7 +41,7 @@ def test_quick_bench(data_dir: Path, tmp_path: Path, capsys) -> None:
 
 def test_rows_of_the_same_machine_stay_until_they_are_measured_again() -> None:
     def row(scale: str, part: str, value: int) -> dict:
-        return {"scale": scale, "part": part, "experiment": "run2", "what": "", "value": value}
+        return {"scale": scale, "part": part, "experiment": "run2", "what": "", "precision": "", "value": value}
 
     here = {"processor": "this"}
     old = {"machine": here, "rows": [row("laptop", "generate", 1), row("laptop", "train", 1)]}
@@ -49,7 +51,7 @@ def test_rows_of_the_same_machine_stay_until_they_are_measured_again() -> None:
     assert bench.merged({}, here, new) == new
 
 
-@pytest.mark.parametrize("way", ["ours", "published"])
+@pytest.mark.parametrize("way", ["bfloat16", "published"])
 def test_memory_of_a_way(way: str, data_dir: Path, capsys) -> None:
     bench.measure_memory(way, "run2", "smoke", "cpu", 40)
     mib = json.loads(capsys.readouterr().out)
@@ -57,13 +59,16 @@ def test_memory_of_a_way(way: str, data_dir: Path, capsys) -> None:
 
 
 def test_both_ways_are_given_the_same_batches(data_dir: Path) -> None:
-    case = bench.Case("run2", "smoke", CPU, 70)
+    case = bench.Case("run2", "smoke", CPU, 70, ["float32", "bfloat16"])
+    case.train(1)
+    case.same_weights()
     coming = case.coming(5)  # 2 batches an epoch
-    taken = []
-    batch = case.trainer.train_data.batch
-    case.trainer.train_data.batch = lambda index: taken.append(index) or batch(index)
-    case.ours(5)
-    assert [index.tolist() for index in taken] == [index.tolist() for index in coming]
+    for precision, trainer in case.trainers.items():
+        taken = []
+        batch = trainer.train_data.batch
+        trainer.train_data.batch = lambda index, to=taken, batch=batch: to.append(index) or batch(index)
+        case.train(5, precision)
+        assert [index.tolist() for index in taken] == [index.tolist() for index in coming]
 
 
 def test_ways_take_turns() -> None:
@@ -111,7 +116,7 @@ def test_page_shows_the_record_and_says_what_was_not_measured(tmp_path: Path) ->
 def test_recorded_bench_is_complete() -> None:
     """What is committed of `make bench`: both scales, three runs, every part, each ratio with its spread."""
     report = json.loads((bench.RECORDED / "cpu.json").read_text())
-    found = {(row["scale"], row["experiment"], row["part"]) for row in report["rows"]}
-    assert found == {(s, e, p) for s in ("laptop", "paper") for e in bench.RUNS for p in bench.PARTS}
+    found = {(row["scale"], row["experiment"], row["part"], row["precision"]) for row in report["rows"]}
+    assert found == set(itertools.product(("laptop", "paper"), bench.RUNS, bench.PARTS, bench.DTYPES))
     assert all(row["rounds"] >= 3 for row in report["rows"])
     assert "host" not in json.dumps(report["machine"]).lower()

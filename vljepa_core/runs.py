@@ -128,12 +128,12 @@ def run(
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     # Of the code that runs, not of what the checkout has become when the run is over.
-    now = provenance.origin(device.type, precision_of(device))
+    now = provenance.origin(device.type, precision_of(run.recipe, device))
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
     if progress:
         print(
             f"{run.recipe.experiment} at {run.recipe.scale} on {run.data}, seed {run.seed}: {device.type} ({where}), "
-            f"{precision_of(device)}",
+            f"{precision_of(run.recipe, device)}",
             file=sys.stderr,
         )
     trained, origin = _trained_before(run, device) or (
@@ -141,7 +141,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         now,
     )
     clock = time.monotonic()
-    with autocast(device):
+    with autocast(run.recipe, device):
         judged = evaluate(trained.model, run.recipe, run.examples, tuple(run.dataset.categories), run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})

@@ -67,14 +67,20 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device(name)
 
 
-def precision_of(device: torch.device) -> str:
-    """bf16 autocast on CUDA, float32 elsewhere."""
-    return "bfloat16" if device.type == "cuda" else "float32"
+def precision_of(recipe: Recipe, device: torch.device) -> str:
+    """``float32`` or ``bfloat16``: as the recipe says, or bfloat16 on CUDA and float32 elsewhere."""
+    if recipe.precision == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    return recipe.precision
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """The arithmetic of forward passes on this device; weights stay float32."""
-    if precision_of(device) == "bfloat16":
+def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager:
+    """The arithmetic of forward passes on this device; weights and their updates stay float32.
+
+    In bfloat16 it is the matrix products, and what lies between two of them, that are rounded; the residual stream,
+    the loss and the gradients that the optimiser sees are float32.
+    """
+    if precision_of(recipe, device) == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
@@ -133,13 +139,13 @@ class Trainer:
             self._add_to_history({})  # epoch 0: what random weights give
         watched = on_timeline(p.step)
         if watched:
-            with autocast(self.device):
+            with autocast(self.recipe, self.device):
                 p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.recipe, p.epoch)
-        with autocast(self.device):
+        with autocast(self.recipe, self.device):
             loss, parts = self.objective.loss(self.model, *self.train_data.batch(index))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -177,7 +183,7 @@ class Trainer:
 
     def _add_to_history(self, row: dict[str, float]) -> None:
         p = self.progress
-        with autocast(self.device):
+        with autocast(self.recipe, self.device):
             validation = self.objective.validate(self.model)
         p.history.append({"epoch": p.epoch, "step": p.step, **row, **validation})
 
