@@ -88,6 +88,8 @@ def machine(device: torch.device) -> dict[str, str | int]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+    if policy := os.environ.get("OMP_WAIT_POLICY"):  # PASSIVE: threads give way to other programs while they wait
+        found["openmp waiting"] = policy.lower()
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found["memory_gib"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
     if device.type == "cuda":
