@@ -32,6 +32,7 @@ settings = dict(scale=scale, data=data, seed=seed)
 run = vljepa_core.prepare("run1", **settings)  # the recipe and its data
 record = vljepa_core.run("run1", **settings)  # loaded, or trained
 recorded = vljepa_core.recorded("run1")
+blind = vljepa_core.run("run1_blind", **settings)  # the same decoder, trained without sight of any image
 
 # %% [markdown]
 # ## What we ran
@@ -48,7 +49,7 @@ report.recipe_table(run.recipe, vljepa_core.recipe("run1", "paper"))
 
 # %%
 trivial = baselines.of_run(run.recipe, run.examples)
-report.results_table("run1", record, recorded, trivial=trivial)
+report.results_table("run1", record, recorded, trivial=trivial, blind=[blind])
 
 # %% [markdown]
 # ## How we know
@@ -59,7 +60,6 @@ report.results_table("run1", record, recorded, trivial=trivial)
 # Dotted: the same decoder, trained in the same way without sight of any image.
 
 # %%
-blind = vljepa_core.run("run1_blind", **settings)
 figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recipe, run.examples), blind=blind)
 
 # %% [markdown]
@@ -86,6 +86,18 @@ figures.collapse_timeline(record)
 
 # %%
 figures.caption_grid(run.examples["val"], record)
+
+# %% [markdown]
+# **Beside answers that need no decoder.** Everything is scored against the same references, of which one human's caption is held out, to
+# stand as an answer itself. *Nearest* repeats what was said of the training image that is nearest to the picture: by its pixels, or by
+# its plan. If the plan held the picture, its neighbours would be worth more than those by pixels.
+
+# %%
+figures.answer_bars(
+    baselines.on_equal_terms(record, run.examples, [blind]),
+    ("cider", "bleu4", "overlap", "content_match"),
+    own="greedy",
+)
 
 # %% [markdown]
 # ## Does the decoder use the plan?
