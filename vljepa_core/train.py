@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vljepa_core import distributed
 from vljepa_core.checkpoints import load_checkpoint, save_checkpoint
 from vljepa_core.datasets.selection import Examples
+from vljepa_core.distributed import Part
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import Resident, objective
 from vljepa_core.recipes import Recipe
@@ -137,7 +139,7 @@ class Trainer:
         p = self.progress
         if p.step == 0:
             self._add_to_history({})  # epoch 0: what random weights give
-        watched = on_timeline(p.step)
+        watched = on_timeline(p.step) and distributed.rank() == 0
         if watched:
             with autocast(self.recipe, self.device):
                 p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
@@ -145,10 +147,15 @@ class Trainer:
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.recipe, p.epoch)
+        rows = distributed.rows_of_mine(index)
+        mine = Part(len(index), self.train_data.targets(rows) / self.train_data.targets(index))
+        distributed.draw_own_dropout(self.seed, p.step)
         with autocast(self.recipe, self.device):
-            loss, parts = self.objective.loss(self.model, *self.train_data.batch(index))
+            loss, parts = self.objective.loss(self.model, *self.train_data.batch(rows), mine)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        gradients = [q.grad for q in self.model.parameters() if q.grad is not None]
+        distributed.sum_over_processes([*gradients, *parts.values()])
         if self.model.visual_encoder is not None:
             encoder = [q.grad for q in self.model.visual_encoder.parameters()]
             parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
@@ -183,6 +190,8 @@ class Trainer:
 
     def _add_to_history(self, row: dict[str, float]) -> None:
         p = self.progress
+        if distributed.rank() > 0:
+            return
         with autocast(self.recipe, self.device):
             validation = self.objective.validate(self.model)
         p.history.append({"epoch": p.epoch, "step": p.step, **row, **validation})
@@ -196,13 +205,12 @@ class Trainer:
         tensors["rng.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.device)
-        return tensors, {**vars(self.progress), "threads": torch.get_num_threads(), "device": self.device.type}
+        return tensors, {**vars(self.progress), **_here(self.device)}
 
     def load_state(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from ``state()`` of an earlier process."""
-        here = {"threads": torch.get_num_threads(), "device": self.device.type}
-        for name, now in here.items():
-            if (before := state.pop(name)) != now:
+        for name, now in _here(self.device).items():
+            if (before := state.pop(name, 1)) != now and distributed.rank() == 0:
                 print(f"resuming with {name} {now}, begun with {before}: the last bits may differ", file=sys.stderr)
         self.progress = Progress(**state)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "sums": {}, "rng": {}}
@@ -222,6 +230,11 @@ class Trainer:
             torch.cuda.set_rng_state(parts["rng"]["cuda"], self.device)
 
 
+def _here(device: torch.device) -> dict[str, int | str]:
+    """What may change the last bits of a resumed run."""
+    return {"threads": torch.get_num_threads(), "device": device.type, "processes": distributed.size()}
+
+
 def train(
     recipe: Recipe,
     examples: dict[str, Examples],
@@ -232,13 +245,23 @@ def train(
 ) -> Trained:
     """Train to the end, from the newest checkpoint in ``checkpoints`` if there is one.
 
+    Of several processes all call this, the first one writes; they need one file system.
+
     Raises:
         FloatingPointError: the loss is no longer finite.
+        ConnectionError: another process of this run has ended.
     """
+    first = distributed.rank() == 0
+    if not first:
+        distributed.agree()  # until process 0 has looked through the checkpoints, and removed what is damaged
+    found = load_checkpoint(checkpoints)
+    if first:
+        distributed.agree()
     trainer = Trainer(recipe, examples, seed, device)
-    if (found := load_checkpoint(checkpoints)) is not None:
+    if found is not None:
         trainer.load_state(*found)
-        print(f"{recipe.experiment}: resuming at step {trainer.progress.step}", file=sys.stderr)
+        if first:
+            print(f"{recipe.experiment}: resuming at step {trainer.progress.step}", file=sys.stderr)
     p = trainer.progress
     interval = float(os.environ.get("VLJEPA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
     before, started, saved = p.seconds, time.monotonic(), time.monotonic()
@@ -247,7 +270,7 @@ def train(
         total=steps_of(recipe, len(trainer.train_data)),
         initial=p.step,
         unit="step",
-        disable=not show_progress,
+        disable=not (show_progress and first),
         mininterval=0.5 if sys.stderr.isatty() else 30,
         leave=False,
     )
@@ -256,10 +279,10 @@ def train(
             trainer.step()
             bar.update()
             p.seconds = before + time.monotonic() - started
-            if p.position == 0:
+            if p.position == 0 and first:
                 row = p.history[-1]  # of the last validated epoch
                 bar.set_postfix(epoch=f"{p.epoch}/{recipe.epochs}", val_loss=f"{row['val_loss']:.3f}", refresh=False)
-            if trainer.finished or time.monotonic() - saved >= interval:
+            if first and (trainer.finished or time.monotonic() - saved >= interval):
                 save_checkpoint(checkpoints, p.step, *trainer.state())
                 saved = time.monotonic()
     return Trained(trainer.model, p.history, p.timeline, p.step, p.seconds)
