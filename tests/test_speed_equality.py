@@ -113,9 +113,8 @@ def test_the_plan_of_run3_is_dropped_once_per_caption_at_its_rate(data_dir) -> N
     decoder.plan_dropout = 0.2
     seen = []
     decoder.plan_bias.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    plain = decoder._run
     plans = []
-    decoder._run = lambda x, plan, mask, caches=None: plans.append(plan) or plain(x, plan, mask, caches)
+    decoder.blocks[0].register_forward_pre_hook(lambda module, inputs: plans.append(inputs[1]))
     source, ids, _ = trainer.train_data.batch(np.arange(32))
     trainer.objective.loss(trainer.model, source, ids, None)
     dropped = torch.cat(plans)
