@@ -3,10 +3,14 @@
     python benchmarks/decode.py [FOLDER] [--rounds 5] [--json build/benchmarks/decode.json]
 
 The plain way: Pillow, one process, a Python list of arrays, ``np.stack`` and ``np.save`` in the end. Ours:
-``open_pixels`` from nothing, that is decoding in threads, the checked cache, opening it. Neither reads the captions.
-Every measurement is a process of its own (peak memory belongs to a process), in turn: plain, ours, ceiling, plain,
-... Imports are not counted. The ceiling is what one plain process on each CPU decode together, each all of the
-images and none waiting for another: how much the machine has to give just then, whatever the program.
+``open_pixels`` from nothing, that is decoding in a process for each CPU, the checked cache on the disk, opening it.
+Neither reads the captions. Every measurement is a process of its own, in turn: plain, ours, ceiling, plain, ...
+Imports are not counted. The ceiling is what one plain process on each CPU decode together, each all of the images and
+none waiting for another: how much the machine has to give just then, whatever the program.
+
+CPU seconds are those of a process and its workers. Peak memory is that of a process and its workers together, pages
+that they share counted once (PSS; Linux), every 10 ms in a run of each way that is not timed; "imports" is what it is
+before the first image.
 
 FOLDER is a COCO-captions folder. Its photographs are measured as they are, and enlarged to 640 x 480 with some noise
 in a temporary folder, which gives files of COCO's size (about 0.16 MB): what COCO's images cost to decode.
@@ -18,7 +22,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -69,16 +72,15 @@ def one(way: str, folder: Path, size: int, preprocess: str) -> None:
 
     listing = read_folder(folder)
     files = [Path(entry.path) for entry in listing.entries]
-    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print("ready", flush=True)
     with tempfile.TemporaryDirectory() as out:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), sum(os.times()[:4])
         if way == "plain":
             n = plain(files, size, preprocess, Path(out))
         else:
             n = ours(folder, listing, size, preprocess, Path(out))
         seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"images": n, "seconds": seconds, "peak_mib": peak / 1024, "idle_mib": idle / 1024}))
+    print(json.dumps({"images": n, "seconds": seconds, "cpu_seconds": sum(os.times()[:4]) - cpu}))
 
 
 def measure(folder: Path, size: int, preprocess: str, rounds: int) -> dict[str, dict[str, float]]:
@@ -96,8 +98,8 @@ def measure(folder: Path, size: int, preprocess: str, rounds: int) -> dict[str, 
             "per_second": statistics.median(row["images"] / row["seconds"] for row in rows),
             "slowest": min(row["images"] / row["seconds"] for row in rows),
             "fastest": max(row["images"] / row["seconds"] for row in rows),
-            "peak_mib": statistics.median(row["peak_mib"] for row in rows),
-            "idle_mib": statistics.median(row["idle_mib"] for row in rows),
+            "cpu_seconds": statistics.median(row["cpu_seconds"] for row in rows),
+            **peak_memory(way, folder, size, preprocess),
         }
         for way, rows in runs.items()
     }
@@ -111,10 +113,41 @@ def measure(folder: Path, size: int, preprocess: str, rounds: int) -> dict[str, 
 
 def at_once(n: int, way: str, folder: Path, size: int, preprocess: str) -> list[dict]:
     """n processes side by side."""
+    children = [start(way, folder, size, preprocess) for _ in range(n)]
+    return [json.loads(child.communicate()[0].splitlines()[-1]) for child in children]
+
+
+def start(way: str, folder: Path, size: int, preprocess: str) -> subprocess.Popen:
+    """A process that measures one of the ways."""
     command = [sys.executable, __file__, str(folder), "--one", way, str(size), preprocess]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    children = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(n)]
-    return [json.loads(child.communicate()[0]) for child in children]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def peak_memory(way: str, folder: Path, size: int, preprocess: str) -> dict[str, float | None]:
+    """MiB of a process with its workers: at most, and before the first image; None where there is no /proc."""
+    process = start(way, folder, size, preprocess)
+    process.stdout.readline()  # "ready"
+    imports = peak = memory(process.pid)
+    while process.poll() is None:
+        now = memory(process.pid)
+        peak = now if peak is None or (now is not None and now > peak) else peak
+        time.sleep(0.01)
+    process.communicate()
+    return {"peak_mib": peak, "imports_mib": imports}
+
+
+def memory(pid: int) -> float | None:
+    """PSS of a process and its children, MiB; None if it can't be known."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        kib = 0
+        for each in [pid, *children]:
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            kib += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return kib / 1024
+    except (OSError, StopIteration):  # ended meanwhile, or another system
+        return None
 
 
 def cpus() -> int:
@@ -159,7 +192,8 @@ def main() -> None:
     report = {"machine": machine, "rounds": options.rounds, "cases": {}}
     print(f"{machine}; medians of {options.rounds} interleaved rounds (slowest to fastest)")
     heads = ("plain, images/s", 26), ("ours, images/s", 26), ("times faster", 22), ("ceiling", 22)
-    print(" " * 36 + "".join(f"{head:>{width}}" for head, width in (*heads, ("peak MiB, plain | ours", 25))))
+    heads += ("CPU s, plain | ours", 21), ("peak MiB, plain | ours (imports)", 34)
+    print(" " * 36 + "".join(f"{head:>{width}}" for head, width in heads))
     with tempfile.TemporaryDirectory() as temporary:
         large = enlarged(options.folder, Path(temporary) / "large", options.enlarged)
         for name, folder in (("640 x 480", large), ("as they are", options.folder)):
@@ -174,8 +208,14 @@ def main() -> None:
                     f"{t['median']:.2f} ({t['least']:.2f} to {t['most']:.2f})"
                     for t in (found["times_faster"], found["ceiling"])
                 ]
-                peaks = f"{found['plain']['peak_mib']:.0f} | {found['ours']['peak_mib']:.0f}"
-                print(f"{case:36}{rates[0]:>26}{rates[1]:>26}{spreads[0]:>22}{spreads[1]:>22}{peaks:>25}", flush=True)
+                cpu = " | ".join(f"{found[way]['cpu_seconds']:.2f}" for way in WAYS)
+                peaks = " | ".join(
+                    "not known" if found[way]["peak_mib"] is None
+                    else f"{found[way]['peak_mib']:.0f} ({found[way]['imports_mib']:.0f})"
+                    for way in WAYS
+                )  # fmt: skip
+                columns = (rates[0], 26), (rates[1], 26), (spreads[0], 22), (spreads[1], 22), (cpu, 21), (peaks, 34)
+                print(f"{case:36}" + "".join(f"{text:>{width}}" for text, width in columns), flush=True)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     print(options.json)

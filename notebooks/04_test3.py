@@ -76,6 +76,31 @@ figures.confusion_matrix(record)
 figures.class_accuracy(record)
 
 # %% [markdown]
+# ## What a linear probe reads
+#
+# Two questions that end-to-end accuracy can't answer. How far does one get *without* the model: what does a linear classifier read off
+# the pixels, off nothing but their colours, or off the plan of the same architecture before any training? And what is in the plans
+# that the *captioning* runs had made? There the weights are frozen, and a linear classifier is fitted to the training
+# images' plans. It is judged here, as everything is, on the validation images; how strongly it is held back was chosen by cross-validation
+# on the training images.
+#
+# Each plan is read twice: as it was computed, in float32, and rounded to fp16, which is how 8 KB would send it.
+
+# %%
+captioners = [vljepa_core.run("run2", **settings)]
+report.category_table(record, captioners)
+
+# %%
+figures.category_bars(record, captioners)
+
+# %% [markdown]
+# A probe standardises: it divides every number of the plan by its spread over the images, and so sees differences of one in a million as
+# well as large ones. That the category *can be read* off a collapsed plan does not say that a decoder would notice it, because a decoder is
+# given the plan itself. Two rows decide what a reading is worth. The *untrained* plan holds what any random mixture of the pixels
+# holds; training has put something into the plan only as far as the trained one is read better. And what is lost in
+# *fp16* does not arrive.
+
+# %% [markdown]
 # ## Verdict
 #
 # Computed by code, from thresholds that were written before any run.
@@ -90,4 +115,4 @@ report.verdict(record)
 # captions 28.4% of the unambiguous images show a *person*: always answering *person* scores 28.4%. The table shows the
 # majority share of this build beside its accuracy, and balanced accuracy (mean recall over the classes that occur), for which
 # always answering the same is worth one class. And since everything is trained end to end on the categories, the result says what
-# this training can put into a plan, not what the captioning runs had put there.
+# this training can put into a plan, not what the captioning runs had put there: that is what the frozen probe asks.

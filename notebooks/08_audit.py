@@ -88,7 +88,9 @@ figures.collapse_timeline(records[1])
 
 # %%
 capacity = [
-    record for name in ("capacity_overfit", "capacity_oracle", "capacity_table") for record in vljepa_core.recorded(name)
+    record
+    for name in ("capacity_overfit", "capacity_oracle", "capacity_table")
+    for record in vljepa_core.recorded(name)
 ]
 report_audit.capacity_table(capacity)
 

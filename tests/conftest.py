@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 # Models this small are slower on two threads than on one, and tests run side by side. Before torch is imported.
@@ -48,3 +50,17 @@ def coco_captions() -> Path:
             f"{path.name} is not here: the real COCO captions lie in ../shared/data on the developers' machines"
         )
     return path
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no small disk: mount needs root ({made.stderr.decode().strip()})")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -17,6 +18,7 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.objectives import caption_loss
 from vljepa_core.published import PUBLISHED
 from vljepa_core.recipes import recipe
+from vljepa_core.records import Record
 
 
 def following(captions: list[str], max_length: int) -> dict[tuple, Counter]:
@@ -166,3 +168,37 @@ def test_a_run_has_baselines_of_its_own_data() -> None:
     assert list(floors.values()) == [b.value for b in found["train_loss"]]
     assert min(floors.values()) == pytest.approx(baselines.smoothing_floor(0.1))
     assert baselines.of_run(recipe("test3", "smoke"), {}) == {}
+
+
+def test_on_equal_terms_everything_meets_the_same_references() -> None:
+    """Pictures of two kinds; what each answer says is chosen so that its score is known."""
+    kinds = ["a red dog", "a small cat"] * 10
+    images = np.zeros((20, 8, 8, 3), dtype=np.uint8)
+    references = [[text, f"this is {text} here", f"here is {text}"] for text in kinds]
+    texts = [each[0] for each in references]
+    val = Examples(images, list(range(20)), texts, references, tokenizer.encode_batch(texts, 128), None)
+    train = dataclasses.replace(val, image_ids=[f"t{i}" for i in range(20)])
+    rows = [
+        {"image_id": i, "greedy": kinds[i], "sampled": "nothing of it", "nats": 1.0,
+         "pixel_neighbour": f"t{i}", "plan_neighbour": f"t{(i + 1) % 20}"}
+        for i in range(20)
+    ]  # fmt: skip
+    fields = dict.fromkeys((f.name for f in dataclasses.fields(Record)), None)
+    record = Record(**{**fields, "captions": rows, "recipe": {"plan_source": "image"}, "seed": 0, "metrics": {},
+                       "experiment": "run2", "data": "toy", "dataset": {"fingerprint": "f"}})  # fmt: skip
+    blind_rows = [{"image_id": i, "sampled": kinds[0], "nats": 2.0} for i in range(20)]
+    blind = dataclasses.replace(record, recipe={"plan_source": "none"}, captions=blind_rows)
+    found = baselines.on_equal_terms(record, {"train": train, "val": val}, [record, blind])
+    overlap = {name: metrics["overlap"].value for name, metrics in found.items()}
+    assert overlap["greedy"] == overlap["nearest by pixels"] == overlap["another human"] == 1.0
+    assert overlap["t = 0.7"] == 0.0 and overlap["nearest by plans"] == pytest.approx(1 / 3)  # the article
+    assert overlap["trained blind model, t = 0.7"] == pytest.approx((1 + 1 / 3) / 2)
+    assert overlap["best constant caption"] == pytest.approx((1 + 1 / 3) / 2)
+    kept = [each[:2] for each in references]
+    human = baselines.score(kept, [each[2] for each in references])
+    assert found["another human"]["cider"] == human.metrics()["cider"]
+    assert found["another human"]["bleu4"].value < 1  # the third reference itself is put aside
+    alone = dataclasses.replace(val, references=[each[:1] for each in references])
+    assert baselines.on_equal_terms(record, {"train": train, "val": alone}) == {}
+    with pytest.raises(ValueError, match="was not judged on these images"):
+        baselines.on_equal_terms(record, {"train": val, "val": train})

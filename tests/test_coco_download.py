@@ -300,20 +300,6 @@ def test_ctrl_c_leaves_a_usable_state(tmp_path: Path, server: CocoServer, undist
     assert load_downloaded(tmp_path / "coco", 64, "squash").fingerprint == undisturbed.fingerprint
 
 
-@pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"no small disk: mount needs root ({made.stderr.decode().strip()})")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
 def fill(disk: Path) -> None:
     try:
         with open(disk / "filler", "wb", buffering=0) as f:

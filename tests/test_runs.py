@@ -294,7 +294,9 @@ def quick(experiment: str = "run2", **changes):
 
 
 def test_a_run_and_its_blind_partner_are_a_pair(data_dir: Path) -> None:
+    assert vljepa_core.finished("run2_blind", "smoke", "shapes", **QUICK) == []
     record, blind = quick(), quick("run2_blind")
+    assert vljepa_core.finished("run2_blind", "smoke", "shapes", **QUICK) == [blind]
     gain = gain_over_blind(record, blind)
     assert gain.n == 12 and gain.value == pytest.approx(
         sum(b["nats"] - r["nats"] for r, b in zip(record.captions, blind.captions, strict=True)) / 12 / np.log(2)

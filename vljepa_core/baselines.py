@@ -2,25 +2,27 @@
 
 Loss: the blind memoriser, an image-blind model that knows every training caption. Its exact optimum needs no
 training: it walks the prefix trie of the captions and says, at every prefix, the frequencies of what follows.
-Captions: a human caption of another image, one constant caption, the model's own captions of other images, and
-a human caption of the image itself.
+Captions: a human caption of another image, of the nearest training image, or of the image itself; one constant caption;
+the captions of a trained blind model.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.cider.cider_scorer import precook
 
 from vljepa_core import metrics, tokenizer
+from vljepa_core.blind import mismatch
 from vljepa_core.datasets.selection import Examples
-from vljepa_core.metrics import Scores, content_match, others, tokenise, word_overlap
+from vljepa_core.metrics import Metric, Scores, content_match, others, tokenise, word_overlap
 from vljepa_core.published import Baseline
 from vljepa_core.recipes import Recipe
+from vljepa_core.records import Record
 
 # The rule for the constant caption, see ``constant_caption``.
 CANDIDATES, SHORTLIST, TRIED_ON = 20_000, 10, 1_000
@@ -191,3 +193,48 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
         for label, value in loss_floors(recipe, examples).items()
     ]
     return {name: tuple(lines) for name, lines in {**found, "train_loss": floors}.items()}
+
+
+def on_equal_terms(
+    record: Record, examples: Mapping[str, Examples], blind: Iterable[Record] = ()
+) -> dict[str, dict[str, Metric]]:
+    """A run's captions beside trivial answers and a human's, all scored against the same references.
+
+    A human's caption is one of the references by which everything else is scored. Here the last of each image is put
+    aside as the human's answer (``hold_out``), and only images that have several are scored; so CIDEr and Bleu-4 are
+    a little lower than in the record, and overlap and content match are with the first caption, not the drawn one.
+
+    Args:
+        record: of a captioning run.
+        examples: its "train" and "val".
+        blind: trained blind models; the run's partner among them, if there is one, is an answer, too.
+
+    Returns:
+        name of the answer -> metric -> value; answers that can't be had are absent.
+
+    Raises:
+        ValueError: the record is of other images than ``examples``.
+    """
+    validation = examples["val"]
+    if [row["image_id"] for row in record.captions] != validation.image_ids:
+        raise ValueError(f"{record.experiment} ({record.data}, seed {record.seed}) was not judged on these images")
+    kept, human = hold_out(validation.references)
+    rows = [i for i, caption in enumerate(human) if caption is not None]
+    if len(rows) < 2:
+        return {}
+    said = dict(zip(examples["train"].image_ids, examples["train"].texts, strict=True))
+    other = others(len(validation))
+    constant = constant_caption(kept, examples["train"].texts)
+    answers = {
+        name: [row[key] for row in record.captions] for name, key in (("greedy", "greedy"), ("t = 0.7", "sampled"))
+    }
+    if (partner := next((b for b in blind if mismatch(record, b) is None), None)) is not None:
+        answers["trained blind model, t = 0.7"] = [row["sampled"] for row in partner.captions]
+    answers["another image's caption"] = [validation.texts[i] for i in other]
+    answers["best constant caption"] = [constant] * len(validation)
+    for label, key in (("nearest by plans", "plan_neighbour"), ("nearest by pixels", "pixel_neighbour")):
+        if all(key in row for row in record.captions):
+            answers[label] = [said[row[key]] for row in record.captions]
+    answers["another human"] = human
+    references = [kept[i] for i in rows]
+    return {name: score(references, [captions[i] for i in rows]).metrics() for name, captions in answers.items()}

@@ -13,8 +13,10 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.datasets.shapes import COLOURS, SHAPES
 from vljepa_core.generate import generate
 from vljepa_core.geometry import plan_geometry
+from vljepa_core.linear_probes import category_probes, frozen_plans
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.neighbours import nearest
 from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats, class_logits
 from vljepa_core.plan_probes import probe_plans
 from vljepa_core.recipes import Recipe
@@ -27,26 +29,34 @@ class Evaluation:
 
     metrics: dict[str, Metric]
     verdict: Verdict
-    captions: list[dict]  # image_id, greedy, sampled, nats; empty for classification
+    captions: list[dict]  # one for each image, see Record; empty for classification
     confusion: dict | None  # labels, matrix; classification only
 
 
 def evaluate(
-    model: VLJEPA, recipe: Recipe, examples: Mapping[str, Examples], labels: tuple[str, ...], seed: int
+    model: VLJEPA,
+    recipe: Recipe,
+    examples: Mapping[str, Examples],
+    categories: Mapping[str, tuple[str, ...]],
+    seed: int,
 ) -> Evaluation:
     """Judge a model on its validation examples.
 
     Args:
         model: trained.
         recipe: what it was trained by.
-        examples: "train" and "val"; of the former captions alone are looked at, and a few images' plans.
-        labels: the dataset's category names.
-        seed: of the sampled captions.
+        examples: "train" and "val"; linear probes are fitted on the former, and judged, like all else, on the latter.
+        categories: the dataset's, class name -> words that name it in a caption.
+        seed: of the run; also of the sampled captions.
     """
     if recipe.objective == "classify":
         resident = Resident(examples["val"], next(model.parameters()).device)
-        return _evaluate_classes(model, recipe, resident, labels)
-    return _evaluate_captions(model, recipe, examples, seed)
+        judged = _evaluate_classes(model, recipe, resident, tuple(categories))
+    else:
+        judged = _evaluate_captions(model, recipe, examples, seed)
+    if recipe.plan_source == "image" and recipe.validate_on == "val":
+        _read_frozen(judged, model, recipe, examples, categories, seed)
+    return judged
 
 
 def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels: tuple[str, ...]) -> Evaluation:
@@ -98,6 +108,31 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
         len(validation),
     )
     return Evaluation(found, verdict, rows, confusion=None)
+
+
+def _read_frozen(
+    judged: Evaluation,
+    model: VLJEPA,
+    recipe: Recipe,
+    examples: Mapping[str, Examples],
+    categories: Mapping[str, tuple[str, ...]],
+    seed: int,
+) -> None:
+    """Add what is read without the decoder: the category off frozen plans, and the captions of nearest neighbours.
+
+    Only where plans are made of images, and judged on others than they were trained on.
+    """
+    train, validation = examples["train"], examples["val"]
+    plans = {split: frozen_plans(model, examples[split].images) for split in ("train", "val")}
+    judged.metrics.update(category_probes(model, plans, recipe, examples, categories, seed))
+    if recipe.objective == "classify":
+        return
+    for name, space in (("plan_neighbour", plans), ("pixel_neighbour", {k: e.images for k, e in examples.items()})):
+        index = nearest(space["train"], space["val"])
+        said = [train.texts[i] for i in index]
+        judged.metrics.update(metrics.caption_metrics(name, validation.texts, validation.references, said))
+        for row, i in zip(judged.captions, index, strict=True):
+            row[name] = train.image_ids[i]
 
 
 def _geometry(plans: torch.Tensor) -> dict[str, Metric]:

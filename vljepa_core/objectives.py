@@ -111,13 +111,14 @@ def padded_length(longest: int) -> int:
 def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
     """A batch's captions (B, N) in groups of similar length: their rows (B_g,), and ids (B_g, N_g).
 
-    Decoded together, each costs what the longest does: 45% of the bytes of 32 captions are then padding, in 4 groups
-    15%. The batch stays the batch: every example is in it once, and its loss is the mean over all of its bytes.
-    A GPU decodes all at once: it would have to be asked for the lengths, and every shape would be a new one.
+    Decoded together, each costs what the longest does: 45% of what the decoder reads in a batch of 32 is then padding
+    (captions of Flickr8k), in 4 groups 19%. The batch stays the batch: every example is in it once, and its loss is
+    the mean over all of its bytes. A GPU decodes all at once: it would have to be asked for the lengths, and every
+    shape would be a new one.
     """
     if ids.device.type != "cpu":
         return [(torch.arange(len(ids), device=ids.device), ids)]
-    lengths, rows = (ids != tokenizer.PAD).sum(dim=1).sort(descending=True)
+    lengths, rows = (ids != tokenizer.PAD).sum(dim=1).sort(descending=True, stable=True)
     return [
         (part, ids[part, : padded_length(int(longest[0]))])
         for part, longest in zip(rows.tensor_split(LENGTH_GROUPS), lengths.tensor_split(LENGTH_GROUPS), strict=True)

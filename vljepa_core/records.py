@@ -39,8 +39,8 @@ class Record:
             plan geometry, gradient norm at the encoder.
         metrics: name -> value, low, high (95%, None where not defined), n.
         verdict: label (the report's reading), by_code (the published thresholds), reason.
-        captions: image_id, greedy, sampled and nats (of its reference, given its plan) for every validation image;
-            empty for classification.
+        captions: image_id, greedy, sampled and nats (of its reference, given its plan) for every validation image, and
+            ids of the nearest training images, plan_neighbour and pixel_neighbour; empty for classification.
         confusion: labels and matrix (rows true, columns predicted), or None.
         weights_sha256: of ``weights.safetensors`` beside the record.
         provenance: of the training: commit, dirty, versions, device, precision, threads, started, train_seconds,

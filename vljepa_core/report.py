@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from vljepa_core.blind import with_gain
+from vljepa_core.blind import mismatch, with_gain
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import at_random_weights, get, metric, series, setting, settings, title
-from vljepa_core.figures.units import counted, number, unit_of
+from vljepa_core.figures.units import PROBES, counted, number, unit_of
 from vljepa_core.geometry import MEASURES
 from vljepa_core.probes import chance
 from vljepa_core.provenance import core_hash
@@ -45,6 +45,8 @@ _CAPTIONING = (
     *MEASURES,
 )
 _COST = ("parameters", "seconds")
+# A classifier's metric -> how a probe's metric of the same kind ends.
+_OF_CLASSES = {"accuracy": "", "balanced_accuracy": "_balanced"}
 ROWS: Mapping[str, tuple[str, ...]] = {
     "test0": ("accuracy", "colour_accuracy", "shape_accuracy", "greedy_unique", "train_loss", "val_loss",
               *MEASURES, *_COST),
@@ -66,6 +68,7 @@ def results_table(
     published: PublishedRun | None = None,
     source_hash: str | None = None,
     trivial: Mapping[str, Sequence[Baseline]] | None = None,
+    blind: Iterable[Any] = (),
 ) -> Display:
     """What one experiment gave: published, recorded earlier, and in this build.
 
@@ -76,8 +79,10 @@ def results_table(
         published: the study's results; by default those of ``experiment``.
         source_hash: of the core, by default as it is now; recorded runs made with another one are marked.
         trivial: what trivial answers score on this build's own data, as ``baselines.of_run`` finds it.
+        blind: trained blind models; this build's run has its partner among them, if there is one, as a baseline.
     """
     published = published or PUBLISHED[experiment]
+    partner = next((other for other in blind if mismatch(record, other) is None), None)
     source_hash = source_hash or core_hash()
     groups = _columns(recorded)
     names = [
@@ -109,7 +114,7 @@ def results_table(
             _reported(published, name),
             *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
             _cell([record], name),
-            _baselines(published, record, name, trivial or {}),
+            _baselines(published, record, name, trivial or {}, partner),
         ])  # fmt: skip
     caption = f"{title(record)}: published, recorded and this build."
     if get(record, "scale") == "smoke":
@@ -147,6 +152,34 @@ def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] 
     if (found := metric(record, "image_r1")) is not None:
         caption += f" Retrieval among {found['n']} images of this build; InfoNCE can show at most "
         caption += f"{math.log2(metric(record, 'infonce')['n']):.1f} bits there."
+    return html_table(caption, head, rows)
+
+
+def category_table(test3: Any, captioners: Iterable[Any]) -> Display:
+    """What of the category a linear probe reads off pixels, colours and plans, beside the model trained for it.
+
+    Args:
+        test3: a run of Test 3.
+        captioners: captioning runs; their own plans, frozen.
+    """
+    runs = [test3, *captioners]
+    head = ["read from", *(f"{escape(title(run))}<small>{escape(setting(run))}</small>" for run in runs)]
+    rows = []
+    for name in (*PROBES, "accuracy"):
+        label = "trained end to end" if name == "accuracy" else unit_of(name).label
+        balanced = "balanced_accuracy" if name == "accuracy" else f"{name}_balanced"
+        cells = []
+        for run in runs:
+            if name == "accuracy" and not get(run, "confusion"):
+                cells.append(NOT_APPLICABLE)
+                continue
+            below = _cell([run], balanced) if metric(run, balanced) else NOT_MEASURED
+            cells.append(f"{_cell([run], name)}<div>balanced {below}</div>")
+        rows.append([escape(label), *cells])
+    caption = (
+        "Accuracy, and mean recall over the classes that occur. In brackets: 95% interval over images. All probes "
+        "are fitted on the training images of the run and judged on its validation images."
+    )
     return html_table(caption, head, rows)
 
 
@@ -333,7 +366,9 @@ def _elsewhere(baseline: Baseline) -> str:
     return "" if baseline.data == "this build" else f" ({escape(baseline.data)})"
 
 
-def _baselines(published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]]) -> str:
+def _baselines(
+    published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]], partner: Any = None
+) -> str:
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
@@ -341,6 +376,8 @@ def _baselines(published: PublishedRun, record: Any, name: str, trivial: Mapping
         for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
     ]
     lines += [f"{escape(value)}<small>{escape(label)}</small>" for value, label in _own_yardsticks(record, name)]
+    if partner is not None and name.startswith(("greedy_", "sampled_", "val_")) and (found := metric(partner, name)):
+        lines.append(f"{number(name, found['value'])}<small>a trained blind model (this build)</small>")
     majority = metric(record, "majority")
     if name == "accuracy" and majority:
         lines.append(f"{number(name, majority['value'])}<small>always the largest class (this build)</small>")
@@ -357,6 +394,16 @@ def _own_yardsticks(record: Any, name: str) -> list[tuple[str, str]]:
     kind, _, rest = name.partition("_")
     if kind in ("greedy", "sampled") and (reference := metric(record, f"reference_{rest}")):
         found.append((number(name, reference["value"]), "the reference captions (this build)"))
+    if kind in ("greedy", "sampled") and rest in ("overlap", "content_match", "bleu4", "cider"):
+        for space, label in (("pixel", "pixels"), ("plan", "plans")):
+            if neighbour := metric(record, f"{space}_neighbour_{rest}"):
+                found.append(
+                    (number(name, neighbour["value"]), f"caption of the nearest training image by {label} (this build)")
+                )
+    if get(record, "confusion") and name in _OF_CLASSES:
+        for yardstick in PROBES[: PROBES.index("probe_plan")]:
+            if probe := metric(record, yardstick + _OF_CLASSES[name]):
+                found.append((number(name, probe["value"]), f"{unit_of(yardstick).label} (this build)"))
     if name in MEASURES and (start := at_random_weights(record, name)) is not None:
         found.append((number(name, start), "random weights (this build)"))
     return found

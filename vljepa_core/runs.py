@@ -77,7 +77,7 @@ def finished(
     experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, **changes: Any
 ) -> list[Record]:
     """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
-    record = finished_record(prepare(experiment, scale, data, seed, **changes))
+    record = finished_record(prepare(experiment, scale, data, seed, **changes).folder)
     return [] if record is None else [record]
 
 
@@ -157,7 +157,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
     clock = time.monotonic()
     with autocast(run.recipe, device):
-        judged = evaluate(trained.model, run.recipe, run.examples, tuple(run.dataset.categories), run.seed)
+        judged = evaluate(trained.model, run.recipe, run.examples, run.dataset.categories, run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)

@@ -12,6 +12,7 @@ import glob
 import hashlib
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -53,7 +54,8 @@ def open_or_build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], b
         stem: ``stem.npy``, ``stem.json`` and ``stem.lock`` are the files.
         key: what the pixels belong to, JSON values only; any difference makes the cache be built again.
         row_shape: shape of one image.
-        build: is given ``write(row)``, calls it once per image, returns notes (JSON values) to keep.
+        build: is given ``write(rows)``, calls it with one image or with several (n, *row_shape) until all are
+            written, returns notes (JSON values) to keep.
     """
     try:
         return open_cache(stem, key)
@@ -169,14 +171,14 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
         with open(temporary, "wb") as out:
             out.write(_npy_header((0, *row_shape)))
 
-            def write(row: np.ndarray) -> None:
+            def write(some: np.ndarray) -> None:
                 nonlocal rows
-                if row.dtype != np.uint8 or row.shape != row_shape:
-                    raise ValueError(f"expected a uint8 row of shape {row_shape}, got {row.dtype} {row.shape}")
-                data = row.tobytes()
-                digest.update(data)
-                out.write(data)
-                rows += 1
+                if some.dtype != np.uint8 or some.shape[-len(row_shape) :] != row_shape:
+                    raise ValueError(f"expected a uint8 row (or several) {row_shape}, got {some.dtype} {some.shape}")
+                some = np.ascontiguousarray(some)
+                digest.update(some)
+                out.write(some)
+                rows += some.size // math.prod(row_shape)
 
             notes = build(write)
             out.seek(0)  # only now is the number of images known; the header's length doesn't depend on it

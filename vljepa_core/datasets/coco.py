@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
+import math
+import mmap
 import os
 import re
 import stat
 import sys
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,14 @@ from vljepa_core.datasets import imaging
 from vljepa_core.datasets.annotations import Entry, Listing, read_folder
 from vljepa_core.datasets.cache import Cache, Write, open_or_build
 from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
+from vljepa_core.datasets.workers import cpus, in_order
 
 MAX_UNUSABLE_SHARE, MAX_UNUSABLE_FEW = 0.10, 10
 MAX_CAPTION_BYTES = 126  # of 128 ids one is BOS and one EOS; the tokenizer cuts longer captions
-BLOCK = 32  # images that a thread decodes before it hands them over: handing over costs as much as a small image
+BLOCK, BLOCK_BYTES = 64, 2**22  # a worker decodes so many images at a time, or fewer if they are large
+WAITING = 4  # blocks for each worker that may wait to be written: bounds the memory
 READ_AT_ONCE = 2**24  # bytes of a file; reading it in pieces, threads would wait for each other at every piece
-WAITING = 4  # blocks for each thread that may wait to be written: bounds the memory
+FEW = 100  # below this, starting workers costs more than they save
 
 HANDLED = {  # imaging.decode's note -> its line in the summary
     "grey": "grey images converted",
@@ -88,7 +89,7 @@ def load_coco_folder(
         val_fraction, split_seed: used only where the files give no splits. Images are ordered by the
             SHA-256 of "seed:file name"; the first ``round(val_fraction * N)``, at least one, are "val".
         cache_dir: where the cache is kept; one cache for each folder, size and preprocessing.
-        workers: decoding threads; by default one for each CPU.
+        workers: decoding processes (threads, where there is no fork); by default one for each CPU.
         progress: show a bar and the summary on stderr while building.
 
     Raises:
@@ -163,51 +164,49 @@ def _decode_all(
     progress: bool,
     write: Write,
 ) -> dict[str, Any]:
-    """Decode every image in order; returns the notes kept in the cache."""
+    """Decode every image in order; returns the notes kept in the cache.
+
+    Pixels are left by the workers in memory that they share with this process: only notes are sent.
+    """
     entries, used, unusable, counts = listing.entries, [], [], Counter()
+    row_shape = (image_size, image_size, 3)
+    block = min(BLOCK, max(1, BLOCK_BYTES // math.prod(row_shape)))
+    starts = range(0, len(entries), block)
+    if workers is None:
+        workers = cpus() if len(entries) >= FEW else 1
+    ahead = WAITING * workers
+    shared = np.frombuffer(mmap.mmap(-1, ahead * block * math.prod(row_shape)), np.uint8)
+    slots = shared.reshape(ahead, block, *row_shape)
 
-    def one(entry: Entry) -> tuple[np.ndarray, list[str]] | imaging.BadImage:
-        try:
-            status = os.stat(entry.path)
-        except FileNotFoundError:
-            return imaging.BadImage("missing", "no such file")
-        except OSError as error:
-            return imaging.BadImage("unreadable", str(error.strerror))
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
-            return imaging.BadImage("unreadable", "not a regular file")
-        try:
-            file = Path(entry.path)
-            if status.st_size <= READ_AT_ONCE:
-                file = io.BytesIO(file.read_bytes())
-            return imaging.decode(file, image_size, preprocess)
-        except imaging.BadImage as bad:
-            return bad
-        except OSError as error:
-            return imaging.BadImage("unreadable", str(error.strerror))
-
-    def blocks(start: int) -> list[tuple[np.ndarray, list[str]] | imaging.BadImage]:
-        return [one(entry) for entry in entries[start : start + BLOCK]]
+    def decode_block(k: int) -> list[list[str] | tuple[str, str]]:
+        """Notes of an image, or kind and reason of a bad one."""
+        found = []
+        for i, entry in enumerate(entries[starts[k] : starts[k] + block]):
+            try:
+                slots[k % ahead, i], notes = _decode(entry, image_size, preprocess)
+                found.append(notes)
+            except imaging.BadImage as bad:
+                found.append((bad.kind, str(bad)))
+        return found
 
     _stop_if_too_many(folder, listing, unusable)
-    # Threads: Pillow releases the interpreter lock while decoding and resizing. On two cores they were as
-    # fast as processes for photographs of COCO's size (about 550 a second), and nothing outlives a kill.
-    workers = workers or cpus()
-    pool = ThreadPoolExecutor(workers)
     bar = tqdm(total=len(entries), desc=f"decoding {folder.name}", unit="img", file=sys.stderr, disable=not progress)
-    with warnings.catch_warnings(), bar, pool:
-        warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before threads start
-        for start, results in _in_order(pool, blocks, len(entries), WAITING * workers):
-            bar.update(len(results))
-            for row, result in enumerate(results, start):
-                entry = entries[row]
-                if isinstance(result, imaging.BadImage):
-                    counts[REFUSED[result.kind]] += 1
-                    unusable.append((entry.file_name, f"{result.kind}: {result}"))
-                    continue
-                pixels, notes = result
-                write(pixels)
-                used.append(row)
-                counts.update(HANDLED[note] for note in notes)
+    with warnings.catch_warnings(), bar:
+        warnings.simplefilter("ignore")  # Pillow's remarks on damaged metadata; set before workers start
+        for k, found in enumerate(in_order(decode_block, range(len(starts)), workers, ahead)):
+            good = []
+            for i, notes in enumerate(found):
+                if isinstance(notes, tuple):
+                    kind, reason = notes
+                    counts[REFUSED[kind]] += 1
+                    unusable.append((entries[starts[k] + i].file_name, f"{kind}: {reason}"))
+                else:
+                    good.append(i)
+                    counts.update(HANDLED[note] for note in notes)
+            pixels = slots[k % ahead, : len(found)]
+            write(pixels if len(good) == len(found) else pixels[good])
+            used += [starts[k] + i for i in good]
+            bar.update(len(found))
             _stop_if_too_many(folder, listing, unusable)
     if not used:
         listed = _first_few(listing.unusable + unusable)
@@ -220,27 +219,20 @@ def _decode_all(
     }
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, decode: Callable[[int], list], n: int, waiting: int
-) -> Iterator[tuple[int, list]]:
-    """``decode(start)`` of every block, in order, some blocks ahead of the one that is asked for."""
-    starts, ahead = iter(range(0, n, BLOCK)), deque()
+def _decode(entry: Entry, image_size: int, preprocess: str) -> tuple[np.ndarray, list[str]]:
+    """As ``imaging.decode``; BadImage also for a file that isn't there, or isn't one."""
     try:
-        while True:
-            for start in itertools.islice(starts, waiting - len(ahead)):
-                ahead.append((start, pool.submit(decode, start)))
-            if not ahead:
-                return
-            start, future = ahead.popleft()
-            yield start, future.result()
-    finally:
-        for _, future in ahead:
-            future.cancel()
-
-
-def cpus() -> int:
-    """CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        status = os.stat(entry.path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
+            raise imaging.BadImage("unreadable", "not a regular file")
+        if status.st_size > READ_AT_ONCE:
+            return imaging.decode(Path(entry.path), image_size, preprocess)
+        with open(entry.path, "rb", buffering=0) as file:
+            return imaging.decode(io.BytesIO(file.read()), image_size, preprocess)
+    except FileNotFoundError:
+        raise imaging.BadImage("missing", "no such file") from None
+    except OSError as error:
+        raise imaging.BadImage("unreadable", str(error.strerror)) from None
 
 
 def _stop_if_too_many(folder: Path, listing: Listing, unusable: list[tuple[str, str]]) -> None:

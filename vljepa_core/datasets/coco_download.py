@@ -36,10 +36,11 @@ from vljepa_core.datasets import cache as caches
 from vljepa_core.datasets import coco_sources, imaging
 from vljepa_core.datasets.annotations import Listing, parse_annotations, read_folder
 from vljepa_core.datasets.arrivals import Arrivals
-from vljepa_core.datasets.coco import HANDLED, REFUSED, check_preprocessing, cpus
+from vljepa_core.datasets.coco import HANDLED, REFUSED, check_preprocessing
 from vljepa_core.datasets.dataset import DataError
 from vljepa_core.datasets.downloaded import CAPTIONS, Manifest, cache_key, notes_of, read_manifest, stem
 from vljepa_core.datasets.fetch import Fetcher, FetchError, Patience, Wrong
+from vljepa_core.datasets.workers import cpus
 from vljepa_core.files import write_atomically
 
 ANNOTATIONS = coco_sources.ANNOTATIONS

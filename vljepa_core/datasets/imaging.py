@@ -31,7 +31,9 @@ class BadImage(Exception):
 
 def squash(image: Image.Image, image_size: int) -> Image.Image:
     """As published: the whole image to 128 x 128 (bicubic), then to ``image_size`` (bilinear, antialias)."""
-    small = image.resize((SQUASH_SIDE, SQUASH_SIDE), Image.Resampling.BICUBIC)
+    small = image
+    if image.size != (SQUASH_SIDE, SQUASH_SIDE):  # else Pillow would only copy it
+        small = image.resize((SQUASH_SIDE, SQUASH_SIDE), Image.Resampling.BICUBIC)
     return small.resize((image_size, image_size), Image.Resampling.BILINEAR)
 
 

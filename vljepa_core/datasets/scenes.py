@@ -11,13 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -39,6 +34,7 @@ from vljepa_core.datasets.scene_grammar import (
     sample_scene,
     say,
 )
+from vljepa_core.datasets.workers import cpus, in_order
 
 CAPTIONS_PER_SCENE = 5
 SOURCE = (
@@ -111,16 +107,16 @@ def make_scenes(
     def build(write: Callable[[np.ndarray], None]) -> dict[str, Any]:
         bar = tqdm(total=len(splits), desc="drawing scenes", unit="img", file=sys.stderr, disable=not progress)
         with bar:
-            for row in _draw_all(splits, image_size, seed, difficulty, workers):
-                write(row)
-                bar.update()
+            for block in _draw_all(splits, image_size, seed, difficulty, workers):
+                write(block)
+                bar.update(len(block))
         return {}
 
     shape = (image_size, image_size, 3)
     if cache_dir is None:
-        rows: list[np.ndarray] = []
-        build(rows.append)
-        images = np.stack(rows)
+        blocks: list[np.ndarray] = []
+        build(blocks.append)
+        images = np.concatenate(blocks)
         pixels_sha256 = hashlib.sha256(images).hexdigest()
     else:
         name = f"scenes-level{difficulty}-seed{seed}-{image_size}px-{n_train}+{n_val}"
@@ -182,49 +178,8 @@ def _draw_block(block: list[tuple[str, int]], image_size: int, seed: int, diffic
 def _draw_all(
     splits: list[tuple[str, int]], image_size: int, seed: int, difficulty: int, workers: int | None
 ) -> Iterator[np.ndarray]:
-    """All pictures in order, drawn by ``workers`` processes (Pillow's drawing calls are too short for
-    threads)."""
+    """All pictures in order, in blocks, drawn by ``workers`` processes."""
     draw = partial(_draw_block, image_size=image_size, seed=seed, difficulty=difficulty)
     blocks = [splits[start : start + _BLOCK] for start in range(0, len(splits), _BLOCK)]
-    workers = min(workers or _cpus(), len(blocks))
-    if workers == 1 or len(splits) < _MIN_FOR_POOL:
-        for block in blocks:
-            yield from draw(block)
-        return
-    with _pool(workers) as pool:
-        with warnings.catch_warnings():
-            # Python 3.12+ warns of fork with threads; the children only draw and touch neither torch nor its
-            # threads.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            ahead = [pool.submit(draw, block) for block in blocks[: 2 * workers]]  # a few blocks in memory, not all
-        rest = iter(blocks[2 * workers :])
-        try:
-            while ahead:
-                yield from ahead.pop(0).result()
-                if (block := next(rest, None)) is not None:
-                    ahead.append(pool.submit(draw, block))
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
-def _pool(workers: int) -> Executor:
-    if (
-        sys.platform != "linux"
-    ):  # elsewhere fork is unsafe or missing, and spawn would import a notebook's __main__ again
-        return ThreadPoolExecutor(workers)
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=_leave_with_parent)
-
-
-def _leave_with_parent() -> None:
-    """A worker must not outlive a killed parent: it would keep the cache's lock."""
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = 1 if len(splits) < _MIN_FOR_POOL else min(workers or cpus(), len(blocks))
+    return in_order(draw, blocks, workers, ahead=2 * workers)

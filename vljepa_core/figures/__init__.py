@@ -7,6 +7,7 @@ states what it shows, takes the page's text colour, and fits a phone.
 from vljepa_core.figures.answers import answer_bars, caption_coverage, recall_curves
 from vljepa_core.figures.bits import plan_bits
 from vljepa_core.figures.captions import caption_grid, sample_grid
+from vljepa_core.figures.categories import category_bars
 from vljepa_core.figures.comparison import metric_bars
 from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
 from vljepa_core.figures.curves import collapse_metrics, collapse_timeline, loss_curves
@@ -22,6 +23,7 @@ __all__ = [
     "caption_coverage",
     "caption_grid",
     "caption_lengths",
+    "category_bars",
     "category_shares",
     "class_accuracy",
     "collapse_metrics",

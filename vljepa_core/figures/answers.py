@@ -24,6 +24,11 @@ def answer_bars(answers: Mapping[str, Mapping[str, Metric]], metrics: Sequence[s
         metrics: names of the metrics to draw.
         own: the answer to stand out; the others are its yardsticks.
     """
+    return bars(answers, metrics, own, "Scores of the captions beside trivial answers")
+
+
+def bars(answers: Mapping[str, Mapping[str, Metric]], metrics: Sequence[str], own: str, what: str) -> Display:
+    """The same of any answers; ``what`` begins the alt text."""
     columns = 2 if len(metrics) > 1 else 1
     rows = -(-len(metrics) // columns)
     fig = new_figure((0.75 + 0.27 * len(answers)) * rows)
@@ -51,8 +56,7 @@ def answer_bars(answers: Mapping[str, Mapping[str, Metric]], metrics: Sequence[s
         said.append(f"{label}: " + ", ".join(f"{a} {number(name, m[name].value)}" for a, m in answers.items()))
     for ax in axes[len(metrics) :]:
         ax.remove()
-    alt = f"Scores of the captions beside trivial answers. {'. '.join(said)}."
-    return show(fig, alt, "Whiskers: 95% interval over images.", min_width=480)
+    return show(fig, f"{what}. {'. '.join(said)}.", "Whiskers: 95% interval over images.", min_width=480)
 
 
 @styled

@@ -68,6 +68,14 @@ METRICS: dict[str, Unit] = {
     "caption_r1": Unit("image to caption, R@1", "share", "% of images"),
     "caption_r5": Unit("image to caption, R@5", "share", "% of images"),
     "caption_median_rank": Unit("image to caption, median rank", "whole"),
+    "probe_majority": Unit("always the largest training class", "share", "% of images"),
+    "probe_chance": Unit("guessing by the classes' frequencies", "share", "% of images"),
+    "probe_colour": Unit("linear probe of the colour histogram", "share", "% of images"),
+    "probe_pixels": Unit("linear probe of raw pixels", "share", "% of images"),
+    "probe_untrained": Unit("linear probe of the untrained plan", "share", "% of images"),
+    "probe_untrained_fp16": Unit("linear probe of the untrained plan in fp16", "share", "% of images"),
+    "probe_plan": Unit("linear probe of the frozen plan", "share", "% of images"),
+    "probe_plan_fp16": Unit("linear probe of the frozen plan in fp16", "share", "% of images"),
     "parameters": Unit("trainable parameters", "whole"),
     "seconds": Unit("training time", "whole", "seconds"),
 }
@@ -77,9 +85,14 @@ METRICS |= {
     for name in ("top_caption", "distinct_1", "distinct_2", "verbatim")
 }
 
+# What a category is read from, from the least to the most: see ``linear_probes.category_probes``.
+PROBES = tuple(name for name in METRICS if name.startswith("probe_"))
+
 
 def unit_of(name: str) -> Unit:
     """The metric's unit; a metric that is not listed is a pure number under its own name."""
+    if name.endswith("_balanced") and name.removesuffix("_balanced") in PROBES:
+        return METRICS[name.removesuffix("_balanced")]
     return METRICS.get(name, Unit(name.replace("_", " "), "plain"))
 
 
