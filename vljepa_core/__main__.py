@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     add_sweep_command(commands)
 
-    describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
+    describe = commands.add_parser("describe", help="recipe, parameters, cost of a step, what GPUs could do")
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     describe.add_argument("--json", action="store_true", help="machine-readable")
     describe.set_defaults(function=describe_command)
@@ -173,6 +173,7 @@ def probe_command(options: argparse.Namespace) -> int:
 def describe_command(options: argparse.Namespace) -> int:
     """Print what a recipe costs."""
     from vljepa_core.describe import describe
+    from vljepa_core.roofline import ISSUE_SECONDS
 
     found = describe(recipe(options.experiment, options.scale, **parse_changes(options.set)))
     if options.json:
@@ -187,6 +188,19 @@ def describe_command(options: argparse.Namespace) -> int:
     print(f"{'one training step':28} {found['flops_per_step'] / 1e9:>14,.1f} GFLOP ({found['flops_note']})")
     for part, count in found["memory_bytes"].items():
         print(f"{'memory, ' + part.replace('_', ' '):34} {count / 2**20:>8,.0f} MiB (estimate, float32)")
+    print(f"{'moved by one step':28} {found['bytes_per_step'] / 1e9:>14,.2f} GB (float32; bf16 moves about half)")
+    print(f"{'operators of one step':28} {found['operators_per_step']:>14,}\n")
+    print("predicted from data sheets, not measured: ms per step of bf16 arithmetic | memory | issuing operators")
+    for row in found["cards"]:
+        parts = " | ".join(f"{1e3 * seconds:6.2f}" for seconds in row["seconds"].values())
+        print(f"  {row['card']:15} {parts}   waits for {row['waits_for']:10}  {row['source']}")
+    print(f"  issuing: {ISSUE_SECONDS * 1e6:.0f} us per operator assumed; CUDA graphs and compilers avoid it")
+    if step := found["published_step"]:
+        print(
+            f"published: {1e3 * step['seconds']:.0f} ms per step on an unnamed GPU; for these counts that is "
+            f"{step['flops_per_second'] / 1e12:.1f} TFLOP/s, {step['bytes_per_second'] / 1e9:.0f} GB/s, "
+            f"{step['seconds_per_operator'] * 1e6:.0f} us per operator"
+        )
     return 0
 
 

@@ -30,6 +30,7 @@ TRAINING = (
 )
 EVALUATION = (
     "metrics.py",
+    "ngrams.py",
     "probes.py",
     "plan_probes.py",
     "linear_probes.py",

@@ -31,13 +31,13 @@ def plan_bits(records: Iterable[Any], blind: Iterable[Any] = ()) -> Display:
         blind: trained blind models; a run that has its partner among them gets its gain over it.
 
     Raises:
-        ValueError: no record holds probes.
+        ValueError: there are no records.
     """
     blind = list(blind)
     records = [with_gain(record, blind) for record in records]
     bounds = [m for m in (metric(record, "infonce") for record in records) if m]
-    if not bounds:
-        raise ValueError("none of these records holds probes: they were made before there were any; run them again")
+    if not records:
+        raise ValueError("plan_bits needs at least one record")
     fig = new_figure(1.5 + 0.75 * len(records))
     ax = fig.add_subplot()
     said, furthest = [], 1.0
