@@ -25,6 +25,7 @@ import argparse
 import copy
 import datetime
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -63,11 +64,13 @@ IMAGES = 1_000
 class Case:
     """One run at one scale: ours in each precision, and the examples that the published path is given as well."""
 
-    def __init__(self, experiment: str, scale: str, device: torch.device, images: int, precisions: list[str]) -> None:
+    def __init__(
+        self, experiment: str, scale: str, device: torch.device, images: int, precisions: list[str], clock: str = "wall"
+    ) -> None:
         self.runs = {precision: prepare(experiment, scale, images, precision) for precision in precisions}
         self.trainers = {precision: new_trainer(run, device) for precision, run in self.runs.items()}
         self.run, self.trainer = next(iter(self.runs.values())), next(iter(self.trainers.values()))
-        self.recipe, self.device = self.run.recipe, device
+        self.recipe, self.device, self.clock = self.run.recipe, device, clock
         train = self.run.examples["train"]
         self.samples = [(image, text, 0) for image, text in zip(train.images, train.texts, strict=True)]
 
@@ -145,6 +148,7 @@ def rows_of(case: Case, part: str, what: str, found: dict[str, list[float]], per
                 "published": Spread.of(published).to_dict(),
                 "ratio": Spread.of([p / o for p, o in zip(published, ours, strict=True)]).to_dict(),
                 "rounds": len(ours),
+                "clock": case.clock,
                 "load": load(),
             }
         )
@@ -177,7 +181,7 @@ def time_training(case: Case, rounds: int, steps: int, peaks: dict[str, float]) 
     batches = case.coming(rounds * steps)
     turns = iter([batches[i : i + steps] for i in range(0, len(batches), steps)])
     ways = {precision: lambda p=precision: case.train(steps, p) for precision in case.trainers}
-    found = interleaved({**ways, "published": lambda: published(next(turns))}, rounds, case.device)
+    found = interleaved({**ways, "published": lambda: published(next(turns))}, rounds, case.device, case.clock)
     made = rows_of(case, "train", "training step", found, steps, steps)
     lengths = case.trainer.train_data.lengths - 1  # ids to predict: bytes, and EOS
     for each in made:
@@ -197,7 +201,7 @@ def time_generation(case: Case, rounds: int, timed: int) -> list[dict]:
     for name, temperature in (("greedy", 0.0), ("sampled", case.recipe.temperature)):
         ways = {precision: lambda p=precision, t=temperature: case.write(p, t) for precision in case.trainers}
         ways["published"] = lambda t=temperature: published_path.generate(twin, images[:timed], t)
-        found = interleaved(ways, rounds, case.device)
+        found = interleaved(ways, rounds, case.device, case.clock)
         new = rows_of(case, "generate", f"{len(images):,} captions, {name}", found, 1, timed / len(images))
         for each in new:
             each["published_captions_timed"] = timed
@@ -217,7 +221,7 @@ def time_evaluation(case: Case, rounds: int, timed: int) -> list[dict]:
             _ = [(word_overlap(r, c), content_match(r, c)) for r, c in pairs]
 
     ways = {precision: lambda p=precision: case.judge(p) for precision in case.trainers}
-    found = interleaved({**ways, "published": published}, rounds, case.device)
+    found = interleaved({**ways, "published": published}, rounds, case.device, case.clock)
     made = rows_of(case, "evaluate", f"one record, {len(validation):,} images", found, 1, timed / len(validation))
     for each in made:
         each["published_captions_timed"] = 2 * timed
@@ -264,7 +268,8 @@ def measure_memory(way: str, experiment: str, scale: str, device_name: str, imag
 
 def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[list[dict]], None]) -> None:
     """Every part that was asked for, row by row."""
-    peaks = {name: matmul_peak(device, dtype, 0.0 if options.quick else 0.5) for name, dtype in DTYPES.items()}
+    budget = 0.0 if options.quick else 0.5
+    peaks = {name: matmul_peak(device, dtype, budget, options.clock) for name, dtype in DTYPES.items()}
     print("matrix-multiply peak in GFLOP/s: " + ", ".join(f"{name} {p / 1e9:,.0f}" for name, p in peaks.items()))
     for scale in options.scale:
         images = 32 if options.quick else IMAGES
@@ -272,7 +277,7 @@ def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[l
         steps = 2 if options.quick else 10 if scale == "laptop" else 2
         timed = published_path.GENERATION_BATCH
         for experiment in options.runs:
-            case = Case(experiment, scale, device, images, options.precision)
+            case = Case(experiment, scale, device, images, options.precision, options.clock)
             case.train(60 if scale == "laptop" else 2)
             case.same_weights()
             if "train" in options.only:
@@ -311,6 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES), help="of ours; both by default")
     parser.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     parser.add_argument("--threads", type=int, help="CPU threads; all cores by default")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: ratios on a CPU that is shared")
     parser.add_argument("--rounds", type=int, help="of each measurement; 5 by default")
     parser.add_argument("--quick", action="store_true", help="smoke scale, one round: does the harness itself run?")
     parser.add_argument("--json", type=Path, help="default: build/benchmarks/bench-DEVICE.json")
@@ -318,6 +324,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.scale = options.scale or (["smoke"] if options.quick else ["laptop", "paper"])
     options.rounds = options.rounds or (1 if options.quick else 5)
+    if options.clock == "cpu" and os.environ.get("OMP_WAIT_POLICY", "").lower() != "passive":
+        parser.error("--clock cpu also counts threads that spin while they wait; set OMP_WAIT_POLICY=PASSIVE")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)

@@ -32,7 +32,7 @@ def cells(row: dict) -> tuple[str, ...]:
     return (
         row["scale"],
         row["experiment"],
-        row["what"],
+        row["what"] + (", CPU seconds" if row.get("clock") == "cpu" else ""),
         row["precision"],
         spread(row["ours"]),
         spread(row["published"]),

@@ -42,26 +42,34 @@ def wait(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """How long the work took on the device, from idle to idle."""
+def seconds(work: Callable[[], object], device: torch.device, clock: str = "wall") -> float:
+    """How long the work took on the device, from idle to idle.
+
+    Clock ``cpu`` counts what this process computes, all threads together, and not what it waits for other programs:
+    for a CPU that is shared. Two busy cores are two seconds a second, so it is no time that anybody waits, but ratios
+    hold. It needs threads that don't spin (OMP_WAIT_POLICY=PASSIVE).
+    """
+    read = time.process_time if clock == "cpu" else time.perf_counter
     wait(device)
-    started = time.perf_counter()
+    started = read()
     work()
     wait(device)
-    return time.perf_counter() - started
+    return read() - started
 
 
-def interleaved(ways: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+def interleaved(
+    ways: dict[str, Callable[[], object]], rounds: int, device: torch.device, clock: str = "wall"
+) -> dict[str, list[float]]:
     """Seconds of every way in every round. One after another within a round, in turned order from round to round,
     so that a machine that slows down slows all of them down."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: 1 if number % 2 == 0 else -1]:
-            found[name].append(seconds(ways[name], device))
+            found[name].append(seconds(ways[name], device, clock))
     return found
 
 
-def matmul_peak(device: torch.device, dtype: torch.dtype, budget: float = 0.5) -> float:
+def matmul_peak(device: torch.device, dtype: torch.dtype, budget: float = 0.5, clock: str = "wall") -> float:
     """FLOP/s of the fastest square matrix product that ``budget`` seconds for each size find; 0 seconds: one size,
     for a test."""
     sizes = PEAK_SIZES.get(device.type, PEAK_SIZES["cpu"])
@@ -71,7 +79,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, budget: float = 0.5) -
         a @ b
         ends = time.perf_counter() + budget
         while True:
-            best = max(best, 2 * size**3 / seconds(lambda a=a, b=b: a @ b, device))
+            best = max(best, 2 * size**3 / seconds(lambda a=a, b=b: a @ b, device, clock))
             if time.perf_counter() >= ends:
                 break
     return best
