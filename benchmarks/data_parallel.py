@@ -104,6 +104,7 @@ def main() -> None:
     from vljepa_core.recipes import recipe
 
     batch = recipe(options.experiment, options.scale).batch_size
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     rounds = []
     with tempfile.TemporaryDirectory() as scratch:
         data = os.environ.get("VLJEPA_DATA", scratch)
@@ -126,7 +127,7 @@ def main() -> None:
         "threads per process": 1,
         "commit": rounds[0]["alone"]["commit"][0],
         "dirty": rounds[0]["alone"]["commit"][1],
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "load before": load},
         "versions": versions(),
     }
     write_atomically(options.json, (json.dumps(result, indent=1) + "\n").encode())
