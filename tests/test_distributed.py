@@ -36,7 +36,7 @@ def start(folder: Path, processes: int) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen, folder: Path) -> Record:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert out.count("\n") == 1  # one process speaks
     (path,) = folder.glob("runs/*/*/record.json")
@@ -77,7 +77,7 @@ def start_and_kill_one(folder: Path) -> str:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     os.kill(children(process.pid)[-1], signal.SIGKILL)
-    _, err = process.communicate(timeout=60)  # one that dies ends all
+    _, err = process.communicate(timeout=300)  # one that dies ends all
     assert process.returncode != 0
     return err
 

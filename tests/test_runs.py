@@ -444,3 +444,25 @@ def test_selection_is_seeded_and_nested(data_dir: Path) -> None:
     assert again["train"].texts == run.examples["train"].texts
     assert set(again["train"].image_ids).isdisjoint(again["val"].image_ids)
     assert len(other["train"]) == 40
+
+
+@pytest.mark.parametrize("experiment", ["run4", "test3"])
+def test_a_compiled_step_is_the_same_step(experiment: str, monkeypatch) -> None:
+    """Traced as torch.compile traces it, and run without a compiler: what the tracing changes would show here."""
+    modes = []
+
+    def traced(loss, dynamic: bool, mode: str):
+        modes.append((dynamic, mode))
+        return eager_compile(loss, dynamic=dynamic, backend="aot_eager")
+
+    eager_compile = torch.compile
+    monkeypatch.setattr(torch, "compile", traced)
+    rate = {"word_dropout_rate": 0.0}  # a compiler draws masks of its own
+    plain, fused = trainer(experiment, **rate), trainer(experiment, compile=True, **rate)
+    for _ in range(4):
+        plain.step()
+        fused.step()
+    assert modes == [(False, "default")]
+    for (name, one), other in zip(plain.model.named_parameters(), fused.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+    assert plain.progress.history[0] == fused.progress.history[0]

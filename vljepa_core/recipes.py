@@ -67,6 +67,7 @@ class Recipe:
     label_smoothing: float = 0.1
     diversity_weight: float = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of forward and backward; auto: bfloat16 on CUDA alone
+    compile: bool = False  # the training step through torch.compile, on CUDA with CUDA graphs
     # evaluation
     max_new_tokens: int = 80
     temperature: float = 0.7

@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContext
     return contextlib.nullcontext()
 
 
+def compiled(loss: Callable, device: torch.device) -> Callable:
+    """The loss through ``torch.compile``: fused kernels; on CUDA, where shapes are static, replayed as CUDA graphs.
+
+    Raises:
+        ValueError: several processes. A process's share of a batch differs from step to step; each would be compiled.
+    """
+    if distributed.size() > 1:
+        raise ValueError("compile=True on several processes: leave it out, or use one process")
+    return torch.compile(loss, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else "default")
+
+
 def learning_rate_at(recipe: Recipe, epoch: int) -> float:
     """Learning rate of an epoch (from 0): linear warm-up, then cosine towards 0, both stepped once per epoch."""
     if epoch < recipe.warmup_epochs:
@@ -119,6 +131,7 @@ class Trainer:
         self.model = VLJEPA(recipe).to(device)
         self.train_data = Resident(examples["train"], device, recipe.plan_source)
         self.objective = objective(recipe, Resident(examples["val"], device, recipe.plan_source))
+        self.loss = compiled(self.objective.loss, device) if recipe.compile else self.objective.loss
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -151,7 +164,7 @@ class Trainer:
         mine = Part(len(index), self.train_data.targets(rows) / self.train_data.targets(index))
         distributed.draw_own_dropout(self.seed, p.step)
         with autocast(self.recipe, self.device):
-            loss, parts = self.objective.loss(self.model, *self.train_data.batch(rows), mine)
+            loss, parts = self.loss(self.model, *self.train_data.batch(rows), mine)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         gradients = [q.grad for q in self.model.parameters() if q.grad is not None]
