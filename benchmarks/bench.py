@@ -111,7 +111,7 @@ class Case:
         """Our evaluation of a record."""
         run = self.runs[precision]
         with autocast(run.recipe, self.device):
-            evaluate(self.trainers[precision].model, run.recipe, run.examples, tuple(run.dataset.categories), 0)
+            evaluate(self.trainers[precision].model, run.recipe, run.examples, run.dataset.categories, 0)
 
 
 def prepare(experiment: str, scale: str, images: int, precision: str) -> runs.Prepared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 HEAD = ("scale", "run", "what", "precision", "ours", "published path", "times faster")
 HEAD += ("per second", "of peak", "peak MiB")
-WIDTHS = (7, 5, 27, 10, 24, 24, 21, 22, 8, 17)
+WIDTHS = (7, 5, 36, 10, 24, 24, 21, 22, 8, 17)
 
 
 def duration(seconds: float) -> str:
