@@ -49,14 +49,15 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
 CORE := $(shell find vljepa_core -name '*.py')
 RECORDED := $(wildcard data/recorded/*/*.json data/recorded/sweeps/*/*/*.json)
-BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py $(wildcard book/*.md book/_static/*)
+BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py book/speed.py benchmarks/table.py \
+  $(wildcard book/*.md book/_static/* benchmarks/recorded/*)
 HTML := $(BUILD)/_build/html/index.html
 
 EXPECT_smoke := about 4 minutes, 2 of them for the environment
 EXPECT_laptop := about 15 minutes on 2 cores, 2 of them for the environment
 EXPECT_paper := hours on a CUDA GPU, days without; what is finished is kept, and an interrupted run resumes
 
-.PHONY: help book notebooks records data test lab env pairs lint clean full-clean FORCE
+.PHONY: help book notebooks records data test bench lab env pairs lint clean full-clean FORCE
 
 help:  ## this list
 	@echo "make TARGET [SCALE=smoke|laptop|paper] [DATA=shapes|scenes|coco|FOLDER] [SEED=n]     (now: $(SCALE), $(DATA), $(SEED))"
@@ -78,6 +79,9 @@ data: $(ENV_READY)  ## fetch COCO for DATA=coco, or go on fetching it; IMAGES=40
 
 test: $(ENV_READY)  ## the tests
 	$(PYTHON) -m pytest
+
+bench: $(ENV_READY)  ## this package beside the published path, timed; DEVICE=cpu|cuda BENCH='--only train --scale laptop'
+	$(PYTHON) benchmarks/bench.py $(if $(DEVICE),--device $(DEVICE)) $(BENCH)
 
 # Jupyter's root is notebooks/, so that a module of the core is never opened (and saved) as a notebook;
 # kernels start in the repository's root, as they do under papermill.
@@ -146,6 +150,7 @@ $(HTML): $(EXECUTED) $(BOOK)
 	@cp -R book/_config.yml book/_toc.yml book/myst.yml book/*.md book/_static $(BUILD)/source/
 	@$(PYTHON) book/status.py $(BUILD)/source
 	@$(PYTHON) book/data_used.py $(BUILD)/source
+	@$(PYTHON) book/speed.py $(BUILD)/source
 	@$(PYTHON) -c 'from jupyter_book.cli.main import main; main()' build $(BUILD)/source --path-output $(BUILD) \
 	  --all -W --keep-going --quiet > /dev/null || { rm -rf $(BUILD)/_build; exit 1; }
 	@touch $@

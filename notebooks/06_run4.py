@@ -106,7 +106,8 @@ figures.answer_bars(
 # caption equally likely whatever the image, and is then exactly at chance in every row: ties count as chance.
 #
 # *InfoNCE* bounds from below the bits that plan and caption share; it can show no more than $\log_2$ of the number of images. The *gain* is what
-# the plan saves per caption against the same decoder trained without sight of any image, and is negative where the plan does harm. The
+# the plan saves per caption against the same decoder trained without sight of any image. It compares two trainings: its interval covers the
+# draw of the images and not the luck of either training, so a gain is to be believed where InfoNCE is above 0 too. The
 # *shuffle gap* is what another image's plan costs: it tells whether the decoder reacts to its plan and not how much it learns from
 # it, since being surely wrong costs without limit.
 

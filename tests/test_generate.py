@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.test_model import tiny_model
+from vljepa_core import generate as generation
 from vljepa_core import tokenizer
 from vljepa_core.generate import generate
 
@@ -38,6 +39,31 @@ def test_captions_do_not_depend_on_their_batch() -> None:
     plan = torch.randn(6, 3, 16)
     together = generate(decoder, plan, 20)
     assert [generate(decoder, each[None], 20)[0] for each in plan] == together
+
+
+@pytest.mark.parametrize("experiment", ["run2", "run3", "run4"])
+@torch.no_grad()
+def test_leaving_ended_captions_out_changes_nothing(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = tiny_model(experiment).decoder
+    plan = torch.randn(60, 3, 16) * 3
+    found = {}
+    for batch, check_every in ((1_000, 1_000), (1_000, 1), (7, 4)):
+        monkeypatch.setattr(generation, "CPU_BATCH", batch)
+        monkeypatch.setattr(generation, "CHECK_EVERY", check_every)
+        found[batch, check_every] = generate(decoder, plan, 40, 9.0, torch.Generator().manual_seed(0))
+    all_to_the_end = found.pop((1_000, 1_000))
+    assert all(captions == all_to_the_end for captions in found.values())
+    assert len({len(caption) < 20 for caption in all_to_the_end}) == 2  # nearly uniform draws: a few end early
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_off_the_cpu_no_byte_waits_for_the_device(temperature: float) -> None:
+    """The meta device has shapes but no values, so whatever reads a value or a data-dependent shape fails on it."""
+    with torch.device("meta"):
+        decoder, plan, draws = tiny_model("run4").decoder, torch.empty(5, 3, 16), torch.empty(5, 20)
+        out, rows = torch.empty(5, 20, dtype=torch.long), torch.empty(5, dtype=torch.long)
+    with torch.no_grad():
+        generation._decode(decoder.eval(), plan, temperature, draws if temperature else None, out, rows)
 
 
 @torch.no_grad()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -73,6 +76,34 @@ def test_bleu_from_counts_is_pycocoevalcaps() -> None:
         verbose=0,
     )
     assert scores.bleu4 == pytest.approx(theirs[3]) and theirs[3] > 0.05
+
+
+def test_cider_is_pycocoevalcaps_on_real_captions(coco_captions: Path) -> None:
+    from pycocoevalcap.cider.cider import Cider
+
+    written: dict[int, list[str]] = {}
+    for row in json.loads(coco_captions.read_text())["annotations"][:2_000]:
+        written.setdefault(row["image_id"], []).append(metrics.tokenise(row["caption"]))
+    references = [each[1:] for each in written.values() if len(each) > 1]
+    captions = [each[0] for each in written.values() if len(each) > 1]
+    captions[:50] = captions[50:100]  # other images' captions; some are worth nothing
+    captions[3], captions[4] = "empty", "a a a a a a a a"
+    references[5] = ["empty"]
+    mean, each = Cider().compute_score(dict(enumerate(references)), {i: [c] for i, c in enumerate(captions)})
+    found = metrics.read_references(tuple(map(tuple, references))).cider(captions)
+    np.testing.assert_allclose(found, each, rtol=1e-9, atol=1e-12)
+    assert mean > 0.3 and (each == 0).any()
+
+
+def test_cider_of_a_single_image_is_0() -> None:
+    assert metrics.score(["a dog"], [["a dog", "the dog"]], ["a dog"]).cider.tolist() == [0.0]
+
+
+def test_resamples_are_draws_with_replacement() -> None:
+    values = np.random.default_rng(2).normal(size=(37, 3))
+    rng = np.random.default_rng(0)
+    slow = np.stack([values[rng.integers(37, size=37)].sum(axis=0) for _ in range(metrics.BOOTSTRAP_RESAMPLES)])
+    np.testing.assert_allclose(metrics.resampled_sums(values), slow, rtol=1e-9, atol=1e-12)
 
 
 def test_permutation_control_of_captions_that_fit_and_of_one_for_all() -> None:

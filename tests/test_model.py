@@ -72,7 +72,7 @@ def test_self_attention(causal: bool) -> None:
 def test_cross_attention() -> None:
     torch.manual_seed(0)
     attention, x, context = CrossAttention(12, 3), torch.randn(2, 4, 12), torch.randn(2, 6, 12)
-    slow = slow_attention(attention.q(x), attention.k(context), attention.v(context), 3, everything)
+    slow = slow_attention(attention.q(x), *attention.kv(context).chunk(2, dim=-1), 3, everything)
     torch.testing.assert_close(attention(x, context), attention.out(slow))
 
 
@@ -143,7 +143,7 @@ def slow_decoder(decoder: TextDecoder, plan: Tensor, ids: Tensor) -> Tensor:
         x = x + block.attn.out(slow_attention(q, key, v, block.attn.heads, visible))
         c = block.cross
         context = block.norm_plan(plan)
-        read = c.out(slow_attention(c.q(block.norm_cross(x)), c.k(context), c.v(context), c.heads, everything))
+        read = c.out(slow_attention(c.q(block.norm_cross(x)), *c.kv(context).chunk(2, dim=-1), c.heads, everything))
         if decoder.plan_bias is not None:
             read = 1 / (1 + torch.exp(-block.cross_gate)) * (read + decoder.plan_bias(pooled)[:, None])
         x = x + read
@@ -226,7 +226,7 @@ def test_plan_without_residual_forgets_the_query_and_with_it_does_not() -> None:
     fused = torch.randn(1, 5, 16)
     for model, kept in ((plain, False), (residual, True)):
         with torch.no_grad():
-            nn.init.zeros_(model.predictor.cross.v.weight)  # nothing can be read
+            nn.init.zeros_(model.predictor.cross.kv.weight[16:])  # v: nothing can be read
         rows = model.predictor(fused)[0]
         assert torch.allclose(rows[0], rows[1], atol=1e-5) != kept
 

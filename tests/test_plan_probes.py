@@ -43,6 +43,8 @@ def test_the_matrix_is_what_a_slow_loop_of_swapped_plans_gives(experiment: str, 
     plans = torch.randn(plans.shape)  # further apart than those of a random model
     scores = plan_probes.score_matrix(model.decoder, plans, split.ids)
     assert np.ptp(scores, axis=1).min() > 0.1
+    with torch.autocast("cpu", torch.bfloat16):  # as a run in bf16 is judged
+        assert (plan_probes.score_matrix(model.decoder, plans, split.ids) == scores).all()
     model.eval()
     for i in (0, 3, 7):
         ids = tokenizer.encode(run.examples["val"].texts[i], run.recipe.max_length)
@@ -75,7 +77,7 @@ class Planted(torch.nn.Module):
 
     def __init__(self, vocabulary: int, slip: float) -> None:
         super().__init__()
-        self.vocabulary, self.slip = vocabulary, slip
+        self.vocabulary, self.slip, self.prefix_length = vocabulary, slip, 0
 
     def forward(self, plan: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         told = 4 + plan[:, 0, 0].long()

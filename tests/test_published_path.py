@@ -21,9 +21,9 @@ EXPERIMENTS = {
 }
 
 
-def both(experiment: str) -> tuple[Trainer, published_path.PublishedVLJEPA, list[published_path.Sample]]:
+def both(experiment: str, **changes) -> tuple[Trainer, published_path.PublishedVLJEPA, list[published_path.Sample]]:
     """A trainer at a tiny size, the twin of its model, and its training examples as a plain script has them."""
-    run = runs.prepare(experiment, "smoke", "scenes", 0, **{**TINY, **EXPERIMENTS[experiment]})
+    run = runs.prepare(experiment, "smoke", "scenes", 0, **{**TINY, **EXPERIMENTS[experiment], **changes})
     trainer = Trainer(run.recipe, run.examples, 0, torch.device("cpu"))
     torch.manual_seed(1)
     with torch.no_grad():

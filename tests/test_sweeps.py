@@ -178,7 +178,7 @@ def test_a_killed_sweep_leaves_its_run_going_and_the_next_one_waits_for_it(tmp_p
         return sorted(path.name for path in tmp_path.glob("runs/*/*/checkpoints/step-*"))
 
     killed = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not checkpoints():
         assert time.monotonic() < deadline and killed.poll() is None
         time.sleep(0.02)

@@ -21,7 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vljepa_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    run = commands.add_parser("run", help="train, evaluate and leave a record; load it if a matching one exists")
+    run = commands.add_parser(
+        "run",
+        help="train, evaluate and leave a record; load it if a matching one exists",
+        description="Train, evaluate and leave a record; load it if a matching one exists. On several processes: "
+        "torchrun --nproc_per_node=2 -m vljepa_core run ... (gloo on CPUs, nccl on GPUs)",
+    )
     run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     run.add_argument("--data", default="scenes", help="scenes (default), shapes, coco, or a COCO-captions folder")
     run.add_argument("--seed", type=int, default=0)
@@ -41,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     add_sweep_command(commands)
 
-    describe = commands.add_parser("describe", help="recipe, parameters, plan bytes, FLOPs per step, memory")
+    describe = commands.add_parser("describe", help="recipe, parameters, cost of a step, what GPUs could do")
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
     describe.add_argument("--json", action="store_true", help="machine-readable")
     describe.set_defaults(function=describe_command)
@@ -98,7 +103,7 @@ def parse_changes(pairs: list[str]) -> dict[str, Any]:
 
 def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
-    from vljepa_core import runs
+    from vljepa_core import distributed, runs
     from vljepa_core.estimate import estimate_seconds, human_time
     from vljepa_core.records import keep, recorded_path
 
@@ -106,7 +111,7 @@ def run_command(options: argparse.Namespace) -> int:
     if options.keep and changes:
         raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
     asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
-    if not options.no_estimate:
+    if not options.no_estimate and distributed.size() == 1:
         missing = []
         for each in asked:
             prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
@@ -128,12 +133,15 @@ def run_command(options: argparse.Namespace) -> int:
             progress=True,
             **changes,
         )
+        if distributed.rank() > 0:
+            continue
         if options.keep:
             path = recorded_path(record)
             keep(record, path)
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
+    distributed.leave()
     return 0
 
 
@@ -165,6 +173,7 @@ def probe_command(options: argparse.Namespace) -> int:
 def describe_command(options: argparse.Namespace) -> int:
     """Print what a recipe costs."""
     from vljepa_core.describe import describe
+    from vljepa_core.roofline import ISSUE_SECONDS
 
     found = describe(recipe(options.experiment, options.scale, **parse_changes(options.set)))
     if options.json:
@@ -179,6 +188,19 @@ def describe_command(options: argparse.Namespace) -> int:
     print(f"{'one training step':28} {found['flops_per_step'] / 1e9:>14,.1f} GFLOP ({found['flops_note']})")
     for part, count in found["memory_bytes"].items():
         print(f"{'memory, ' + part.replace('_', ' '):34} {count / 2**20:>8,.0f} MiB (estimate, float32)")
+    print(f"{'moved by one step':28} {found['bytes_per_step'] / 1e9:>14,.2f} GB (float32; bf16 moves about half)")
+    print(f"{'operators of one step':28} {found['operators_per_step']:>14,}\n")
+    print("predicted from data sheets, not measured: ms per step of bf16 arithmetic | memory | issuing operators")
+    for row in found["cards"]:
+        parts = " | ".join(f"{1e3 * seconds:6.2f}" for seconds in row["seconds"].values())
+        print(f"  {row['card']:15} {parts}   waits for {row['waits_for']:10}  {row['source']}")
+    print(f"  issuing: {ISSUE_SECONDS * 1e6:.0f} us per operator assumed; CUDA graphs and compilers avoid it")
+    if step := found["published_step"]:
+        print(
+            f"published: {1e3 * step['seconds']:.0f} ms per step on an unnamed GPU; for these counts that is "
+            f"{step['flops_per_second'] / 1e12:.1f} TFLOP/s, {step['bytes_per_second'] / 1e9:.0f} GB/s, "
+            f"{step['seconds_per_operator'] * 1e6:.0f} us per operator"
+        )
     return 0
 
 

@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.cider.cider_scorer import precook
 
 from vljepa_core import metrics, tokenizer
 from vljepa_core.blind import mismatch
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.metrics import Metric, Scores, content_match, others, tokenise, word_overlap
+from vljepa_core.ngrams import References
 from vljepa_core.published import Baseline
 from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
@@ -130,8 +130,8 @@ def constant_caption(references: Sequence[Sequence[str]], candidates: Sequence[s
 
     shortlist = sorted(texts, key=lambda text: (-closeness(text), text))[:SHORTLIST]
     trial = [references[i] for i in rng.permutation(len(references))[:TRIED_ON]]
-    gts = {i: [tokenise(c) for c in each] for i, each in enumerate(trial)}
-    return max(shortlist, key=lambda text: Cider().compute_score(gts, {i: [text] for i in gts})[0])
+    read = References([[tokenise(c) for c in each] for each in trial])
+    return max(shortlist, key=lambda text: read.cider([text] * len(trial)).mean())
 
 
 def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, float]:

@@ -3,6 +3,10 @@
 V-information (Xu et al. 2020): H_V(caption) - H_V(caption | plan), both estimated on the same validation images with
 the same family V of decoders, one trained without sight of the image. Unlike a shuffled plan, the blind
 model is no decoder taken out of its element, so the difference isn't flattered by one that over-trusts its plan.
+
+Two trainings are compared, so how far each of them got is part of the difference: a decoder that was slower to learn
+text has a negative gain, whatever its plan holds. The interval covers the draw of the images only; seeds are a factor
+of their own.
 """
 
 from __future__ import annotations

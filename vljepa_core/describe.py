@@ -1,4 +1,4 @@
-"""What a recipe costs before anything is trained: parameters, plan bytes, FLOPs and memory of a step.
+"""What a recipe costs before anything is trained: parameters, plan bytes, FLOPs, traffic and memory of a step.
 
 Nothing is computed: the model lives on PyTorch's ``meta`` device, FLOPs are PyTorch's own count of one forward
 and backward pass, and activation memory is what autograd would keep between the two.
@@ -12,9 +12,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vljepa_core import roofline
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import caption_loss, diversity_loss
+from vljepa_core.published import PUBLISHED
 from vljepa_core.recipes import Recipe
+from vljepa_core.recipes import recipe as published_recipe
+from vljepa_core.train import steps_of
 
 ROOMS = ("visual_encoder", "text_encoder", "fusion", "predictor", "free_plans", "decoder", "classifier")
 
@@ -30,9 +34,11 @@ def parameters_by_room(model: nn.Module) -> dict[str, int]:
 
 
 def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
-    """FLOPs (multiply-adds count as 2) and activation bytes of one training step of ``batch_size`` examples.
+    """What one training step of ``batch_size`` examples costs; float32 throughout.
 
-    ``caption_ids`` is the padded length of the batch's captions, ``max_length`` by default. float32 throughout.
+    ``flops`` of matrix products and convolutions (multiply-adds count as 2); ``activation_bytes`` that are kept for
+    the backward pass; ``operators`` and the ``bytes`` they move, as ``roofline`` counts them, optimiser included.
+    ``caption_ids`` is the padded length of the batch's captions, ``max_length`` by default.
     """
     length = caption_ids or recipe.max_length
     with torch.device("meta"):
@@ -40,6 +46,15 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
         ids = torch.zeros(recipe.batch_size, length, dtype=torch.long)
         source = _plan_source(recipe, ids)
         labels = torch.zeros(recipe.batch_size, dtype=torch.long)
+
+    def step() -> None:
+        if recipe.objective == "caption":
+            plan, logits = model(source, ids[:, :-1])
+            loss = caption_loss(logits, ids, recipe.label_smoothing) + diversity_loss(plan)
+        else:
+            loss = nn.functional.cross_entropy(model(source)[1], labels)
+        loss.backward()
+
     kept: dict[int, int] = {}  # storage -> bytes: views of one tensor are kept once
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -50,13 +65,18 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
 
     counter = FlopCounterMode(display=False)
     with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        if recipe.objective == "caption":
-            plan, logits = model(source, ids[:, :-1])
-            loss = caption_loss(logits, ids, recipe.label_smoothing) + diversity_loss(plan)
-        else:
-            loss = nn.functional.cross_entropy(model(source)[1], labels)
-        loss.backward()
-    return {"flops": counter.get_total_flops(), "activation_bytes": sum(kept.values())}
+        step()
+    model.zero_grad(set_to_none=True)
+    traffic = roofline.Traffic()
+    with roofline.FusedAttention(traffic), traffic:
+        step()
+    update = roofline.optimiser_traffic(sum(p.numel() for p in model.parameters()))
+    return {
+        "flops": counter.get_total_flops(),
+        "activation_bytes": sum(kept.values()),
+        "operators": traffic.operators + update["operators"],
+        "bytes": traffic.bytes + update["bytes"],
+    }
 
 
 def _plan_source(recipe: Recipe, ids: torch.Tensor) -> torch.Tensor:
@@ -67,7 +87,7 @@ def _plan_source(recipe: Recipe, ids: torch.Tensor) -> torch.Tensor:
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
-    """Recipe, parameters, plan size, FLOPs per training step, memory estimate (bytes)."""
+    """Recipe, parameters, plan size, cost of a training step, what cards could make of it, memory estimate (bytes)."""
     with torch.device("meta"):
         parameters = parameters_by_room(VLJEPA(recipe))
     cost = step_cost(recipe)
@@ -78,12 +98,31 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "plan_bytes": recipe.plan_bytes,
         "flops_per_step": cost["flops"],
         "flops_note": f"batch {recipe.batch_size}, captions padded to {recipe.max_length} ids, forward and backward",
+        "bytes_per_step": cost["bytes"],
+        "operators_per_step": cost["operators"],
+        "cards": roofline.predict(cost),
+        "published_step": _published_step(recipe, cost),
         "memory_bytes": {
             "weights_gradients_moments": state,
             "activations": cost["activation_bytes"],
             "images": (recipe.n_train + recipe.n_val) * recipe.image_size**2 * 3,
             "total": state + cost["activation_bytes"] + (recipe.n_train + recipe.n_val) * recipe.image_size**2 * 3,
         },
+    }
+
+
+def _published_step(recipe: Recipe, cost: dict[str, int]) -> dict[str, float] | None:
+    """Seconds per step of the published run, on a GPU that its report does not name, and the rates at which it would
+    have done what this package's step does; None where no time was reported, or for a changed recipe."""
+    run = PUBLISHED.get(recipe.experiment)
+    if run is None or "seconds" not in run.metrics or recipe != published_recipe(recipe.experiment, "paper"):
+        return None
+    seconds = run.metrics["seconds"].value / steps_of(recipe, recipe.n_train)
+    return {
+        "seconds": seconds,
+        "flops_per_second": cost["flops"] / seconds,
+        "bytes_per_second": cost["bytes"] / seconds,
+        "seconds_per_operator": seconds / cost["operators"],
     }
 
 

@@ -17,7 +17,7 @@ from vljepa_core.linear_probes import category_probes, frozen_plans
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.neighbours import nearest
-from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats, class_logits
+from vljepa_core.objectives import Resident, caption_nats, class_logits
 from vljepa_core.plan_probes import probe_plans
 from vljepa_core.recipes import Recipe
 from vljepa_core.verdicts import Verdict, caption_verdict, test0_verdict, test3_verdict
@@ -84,11 +84,7 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
     captions: dict[str, list[str]] = {"reference": validation.texts}
     for name, temperature in (("greedy", 0.0), ("sampled", recipe.temperature)):
         draws = torch.Generator().manual_seed(seed)
-        captions[name] = [
-            caption
-            for part in plans.split(EVAL_BATCH)
-            for caption in generate(model.decoder, part, recipe.max_new_tokens, temperature, draws)
-        ]
+        captions[name] = generate(model.decoder, plans, recipe.max_new_tokens, temperature, draws)
         found |= metrics.caption_metrics(name, validation.texts, validation.references, captions[name])
     found["greedy_exact"] = metrics.recited(validation.texts, captions["greedy"])
     for name, written in captions.items():

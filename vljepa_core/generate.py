@@ -8,6 +8,9 @@ from torch import Tensor
 from vljepa_core import tokenizer
 from vljepa_core.model.decoder import TextDecoder
 
+CPU_BATCH = 256  # captions decoded together on a CPU: their keys and values should fit its cache; a GPU takes all
+CHECK_EVERY = 8  # bytes between two looks at which captions have ended
+
 
 @torch.no_grad()
 def generate(
@@ -19,28 +22,51 @@ def generate(
 ) -> list[str]:
     """Captions of plans (B, K, D), at most ``max_new_tokens`` ids each (EOS included).
 
-    ``temperature`` 0 is greedy; above 0 samples from softmax(logits / temperature) with ``generator``, which
-    lives on the CPU so that a seed means the same draw on every device. Every caption consumes its draws
-    whether or not it has ended, so the result does not depend on which captions share a batch's end.
+    ``temperature`` 0 is greedy; above 0 samples from softmax(logits / temperature). All random numbers are drawn
+    beforehand with ``generator``, which lives on the CPU: one for every caption and byte. So a seed means the same
+    draw on every device, and a caption does not depend on what it is decoded beside.
     """
-    training, device, batch = decoder.training, plan.device, len(plan)
+    training, device = decoder.training, plan.device
     decoder.eval()
     limit = min(max_new_tokens, len(decoder.positions) - decoder.prefix_length - 1)
-    caches = decoder.start(plan, limit)
-    ids = torch.full((batch,), tokenizer.BOS, device=device)
-    ended = torch.zeros(batch, dtype=torch.bool, device=device)
-    rows = []
-    for step in range(limit):
-        logits = decoder.step(plan, ids, caches).float()
-        if temperature > 0:
-            probabilities = torch.softmax(logits / temperature, dim=-1).cpu()
-            ids = torch.multinomial(probabilities, 1, generator=generator)[:, 0].to(device)
-        else:
-            ids = logits.argmax(dim=-1)
-        ids = ids.masked_fill(ended, tokenizer.PAD)
-        rows.append(ids)
-        ended = ended | (ids == tokenizer.EOS)
-        if step % 8 == 7 and bool(ended.all()):  # asking the device costs a wait, so not at every byte
-            break
+    draws = None
+    if temperature > 0:
+        draws = (1 - torch.rand(len(plan), limit, generator=generator)).to(device)  # in (0, 1]
+    ids = torch.full((len(plan), limit), tokenizer.PAD, device=device)
+    for rows in torch.arange(len(plan), device=device).split(CPU_BATCH if device.type == "cpu" else max(1, len(plan))):
+        _decode(decoder, plan[rows], temperature, None if draws is None else draws[rows], ids, rows)
     decoder.train(training)
-    return [tokenizer.decode(row) for row in torch.stack(rows, dim=1).tolist()]
+    return [tokenizer.decode(row) for row in ids.tolist()]
+
+
+def _decode(
+    decoder: TextDecoder, plan: Tensor, temperature: float, draws: Tensor | None, out: Tensor, rows: Tensor
+) -> None:
+    """Write the ids of captions into their ``rows`` (B,) of ``out`` (N, limit), PAD after EOS.
+
+    On a CPU the captions that have ended are left out from time to time. Elsewhere every byte is decoded for all of
+    them: shapes then depend on nothing that is computed, and the device is never waited for.
+    """
+    cache = decoder.start(plan, out.shape[1])
+    ids = torch.full_like(rows, tokenizer.BOS)
+    ended = torch.zeros_like(rows, dtype=torch.bool)
+    for position in range(out.shape[1]):
+        logits = decoder.step(ids, cache).float()
+        ids = logits.argmax(dim=-1) if draws is None else _sample(logits / temperature, draws[:, position])
+        ids = ids.masked_fill(ended, tokenizer.PAD)
+        out[rows, position] = ids
+        ended = ended | (ids == tokenizer.EOS)
+        if rows.device.type == "cpu" and position % CHECK_EVERY == CHECK_EVERY - 1:
+            going = (~ended).nonzero()[:, 0]
+            if len(going) == 0:
+                return
+            if len(going) < 0.9 * len(ended):  # leaving captions out means copying the others
+                cache.keep(going)
+                ids, rows, ended = ids[going], rows[going], ended[going]
+                draws = None if draws is None else draws[going]
+
+
+def _sample(logits: Tensor, draws: Tensor) -> Tensor:
+    """Inverse of the cumulative distribution: logits (B, V), draws (B,) in (0, 1] -> ids (B,)."""
+    cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
+    return torch.searchsorted(cumulative, draws[:, None] * cumulative[:, -1:])[:, 0]

@@ -62,6 +62,8 @@ class Job:
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
             return "no log"
+        if any("Exiting after successful completion" in line for line in lines[-2:]):
+            return "it ended well, but not with what is asked for: has the code been changed since the sweep began?"
         lines = [line for line in lines if not line.startswith(("srun: ", "slurmstepd: "))] or lines
         return lines[-1].split("\r")[-1].strip() if lines else "an empty log"
 

@@ -10,11 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-from pycocoevalcap.cider.cider import Cider
+
+from vljepa_core.ngrams import read_references
 
 # Content words of the study (validate_real_images.py).
 CONTENT_WORDS = frozenset(
@@ -35,16 +36,33 @@ class Metric:
     n: int
 
 
+@lru_cache(maxsize=2)
+def resamples(n: int) -> np.ndarray:
+    """How often each of n images is in each bootstrap resample: uint16 (BOOTSTRAP_RESAMPLES, n), the same every time.
+
+    The resamples being the same for every metric, a difference of two metrics is paired over images.
+    """
+    rng = np.random.default_rng(0)
+    counts = np.empty((BOOTSTRAP_RESAMPLES, n), dtype=np.uint16)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
+    counts.flags.writeable = False
+    return counts
+
+
+def resampled_sums(values: np.ndarray) -> np.ndarray:
+    """Sums of values (n, k) over the images of each resample, float64 (BOOTSTRAP_RESAMPLES, k)."""
+    values = values.astype(np.float64)
+    # Not all at once: the counts of 40,000 images would be 640 MB as float64.
+    return np.concatenate([part.astype(np.float64) @ values for part in np.array_split(resamples(len(values)), 20)])
+
+
 def mean_metric(values: Sequence[float] | np.ndarray, weights: np.ndarray | None = None) -> Metric:
     """Mean of per-image values (weighted: sum(w x) / sum(w)), with a bootstrap interval over images."""
     x = np.asarray(values, dtype=np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
-    rng = np.random.default_rng(0)
-    means = np.empty(BOOTSTRAP_RESAMPLES)
-    for i in range(BOOTSTRAP_RESAMPLES):
-        draw = rng.integers(len(x), size=len(x))
-        means[i] = np.dot(w[draw], x[draw]) / w[draw].sum()
-    low, high = np.quantile(means, [0.025, 0.975])
+    weighted, total = resampled_sums(np.stack([w * x, w], axis=1)).T
+    low, high = np.quantile(weighted / total, [0.025, 0.975])
     return Metric(float(np.dot(w, x) / w.sum()), float(low), float(high), len(x))
 
 
@@ -89,8 +107,7 @@ class Scores:
 
     Attributes:
         cider, overlap, content_match: float64 (N,).
-        bleu: int64 (N, 10), what a corpus Bleu-4 is made of: caption length, length of the closest reference, 1- to
-            4-grams in the caption, those of them that a reference has.
+        bleu: int64 (N, 10), what a corpus Bleu-4 is made of; see ``ngrams.References.bleu``.
     """
 
     cider: np.ndarray
@@ -111,11 +128,9 @@ class Scores:
     def gain_over(self, other: Scores) -> dict[str, Metric]:
         """These scores minus those of other captions of the same images, with 95% intervals paired over images."""
         gains = {name: mean_metric(getattr(self, name) - getattr(other, name)) for name in PER_IMAGE}
-        counts = np.hstack([self.bleu, other.bleu])
-        rng, n = np.random.default_rng(0), len(counts)
-        resampled = np.stack([counts[rng.integers(n, size=n)].sum(axis=0) for _ in range(BOOTSTRAP_RESAMPLES)])
+        resampled = resampled_sums(np.hstack([self.bleu, other.bleu]))
         low, high = np.quantile(corpus_bleu4(resampled[:, :10]) - corpus_bleu4(resampled[:, 10:]), [0.025, 0.975])
-        return {**gains, "bleu4": Metric(self.bleu4 - other.bleu4, float(low), float(high), n)}
+        return {**gains, "bleu4": Metric(self.bleu4 - other.bleu4, float(low), float(high), len(self.bleu))}
 
 
 def score(drawn: Sequence[str], references: Sequence[Sequence[str]], captions: Sequence[str]) -> Scores:
@@ -124,28 +139,14 @@ def score(drawn: Sequence[str], references: Sequence[Sequence[str]], captions: S
     CIDEr weighs n-grams by their rarity among these references, so it is 0 on a single image and only
     comparable between captions of the same images.
     """
-    gts = {i: [tokenise(c) for c in each] for i, each in enumerate(references)}
-    res = {i: [tokenise(c)] for i, c in enumerate(captions)}
-    bleu = BleuScorer(n=4)
-    for i in gts:
-        bleu += (res[i][0], gts[i])
+    read = read_references(tuple(tuple(map(tokenise, each)) for each in references))
+    texts = [tokenise(c) for c in captions]
     pairs = list(zip(drawn, captions, strict=True))
     return Scores(
-        cider=np.asarray(Cider().compute_score(gts, res)[1], dtype=np.float64),
+        cider=read.cider(texts),
         overlap=np.array([word_overlap(r, c) for r, c in pairs], dtype=np.float64),
         content_match=np.array([content_match(r, c) for r, c in pairs], dtype=np.float64),
-        bleu=np.array(
-            [
-                [
-                    counts["testlen"],
-                    min(counts["reflen"], key=lambda length: (abs(length - counts["testlen"]), length)),
-                    *counts["guess"],
-                    *counts["correct"],
-                ]
-                for counts in bleu.ctest
-            ],
-            dtype=np.int64,
-        ),
+        bleu=read.bleu(texts),
     )
 
 

@@ -6,6 +6,7 @@ The matrix of these scores goes to ``probes``, which knows what can be read from
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
     lengths = (ids != tokenizer.PAD).sum(dim=1).tolist()
     rows = []
     for caption, length in zip(ids.long(), lengths, strict=True):
-        row = [_log_likelihood(decoder, part, caption[:length].expand(len(part), -1)) for part in parts]
+        row = [_log_likelihood(decoder, part, caption[None, :length]) for part in parts]
         rows.append(torch.cat(row))
     decoder.train(training)
     return torch.stack(rows).double().cpu().numpy()[:, which.ravel()]
@@ -121,8 +122,14 @@ def _shifted_gap(model: VLJEPA, split: Resident) -> Metric:
 
 
 def _log_likelihood(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> Tensor:
-    """plans (B, K, D), ids (B, L) -> nats (B,)."""
-    logits = decoder(plans, ids[:, :-1]).float()
-    targets = ids[:, 1:]
+    """plans (B, K, D), ids (B, L) or the same for all plans (1, L) -> nats (B,).
+
+    In float32 whatever the run's precision is: scores under nearly equal plans differ by less than bf16 rounds away.
+    """
+    if decoder.prefix_length > 0:  # else one row goes as far as the first cross-attention, where it meets the plans
+        ids = ids.expand(len(plans), -1)
+    with torch.autocast(plans.device.type, enabled=False) if plans.device.type != "mps" else nullcontext():
+        logits = decoder(plans.float(), ids[:, :-1])
+    targets = ids[:, 1:].expand(len(plans), -1)
     chosen = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(dim=-1)
     return chosen.masked_fill(targets == tokenizer.PAD, 0.0).sum(dim=-1)

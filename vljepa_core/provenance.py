@@ -26,9 +26,11 @@ TRAINING = (
     "geometry.py",
     "objectives.py",
     "train.py",
+    "distributed.py",
 )
 EVALUATION = (
     "metrics.py",
+    "ngrams.py",
     "probes.py",
     "plan_probes.py",
     "linear_probes.py",
@@ -92,14 +94,15 @@ def commit() -> tuple[str, bool]:
 
 
 # What ``origin`` says, and the part of a record's provenance that belongs to its training.
-ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "started")
+ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "processes", "started")
 
 
-def origin(device: str, precision: str) -> dict[str, Any]:
-    """Which code computes from now on, with what and on what; the start in UTC."""
+def origin(device: str, precision: str, processes: int = 1) -> dict[str, Any]:
+    """Which code computes from now on, with what and on what; the start in UTC. Threads are those of one process."""
     sha, dirty = commit()
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return dict(zip(ORIGIN, (sha, dirty, versions(), device, precision, threads(), started), strict=True))
+    found = (sha, dirty, versions(), device, precision, threads(), processes, started)
+    return dict(zip(ORIGIN, found, strict=True))
 
 
 def threads() -> int:

@@ -66,6 +66,8 @@ class Recipe:
     warmup_epochs: int = 10  # published: min(10, epochs / 5); then a cosine, stepped once per epoch
     label_smoothing: float = 0.1
     diversity_weight: float = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of forward and backward; auto: bfloat16 on CUDA alone
+    compile: bool = False  # the training step through torch.compile, on CUDA with CUDA graphs
     # evaluation
     max_new_tokens: int = 80
     temperature: float = 0.7
@@ -133,6 +135,7 @@ _CHOICES = {
     "plan_source": ("image", "caption", "table", "none"),
     "decoder": ("baseline", "stronger", "refactored"),
     "word_dropout": ("element", "token"),
+    "precision": ("auto", "float32", "bfloat16"),
     "preprocess": ("squash", "crop"),
 }
 

@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 
-from vljepa_core import provenance
+from vljepa_core import distributed, provenance
 from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
@@ -77,7 +77,7 @@ def finished(
     experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, **changes: Any
 ) -> list[Record]:
     """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
-    record = finished_record(prepare(experiment, scale, data, seed, **changes))
+    record = finished_record(prepare(experiment, scale, data, seed, **changes).folder)
     return [] if record is None else [record]
 
 
@@ -96,7 +96,7 @@ def run(
 
     A record matches if recipe, data fingerprint, seed and the hash of the core's own code are the same. A run
     that was killed goes on from its last checkpoint. Two processes that ask for the same run wait for each
-    other; the second one loads what the first has made.
+    other; the second one loads what the first has made. Under torchrun all processes make it together.
 
     Args:
         experiment: ``test0``, ``run1``, ``run2``, ``test3``, ``run3`` or ``run4``.
@@ -110,7 +110,11 @@ def run(
     """
     if progress is None:
         progress = not os.environ.get("VLJEPA_QUIET")
+    progress = progress and distributed.rank() == 0
     prepared = prepare(experiment, scale, data, seed, progress, **changes)
+    on = distributed.join(choose_device(device))
+    if distributed.rank() > 0:
+        return _help(prepared, on)
     prepared.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(prepared.folder / "lock")
     try:
@@ -122,26 +126,37 @@ def run(
         if fresh:
             _forget(prepared.folder)
         elif (record := finished_record(prepared.folder)) is not None:
+            distributed.agree(False)
+            distributed.agree()
             return record
-        return _make(prepared, choose_device(device), progress)
+        record = _make(prepared, on, progress)
+        distributed.agree()
+        return record
+
+
+def _help(run: Prepared, device: torch.device) -> Record:
+    """What the processes after the first one do (``distributed``): train along, if there is something to train."""
+    if distributed.agree():
+        train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", show_progress=False)
+    distributed.agree()  # the record is written
+    return read_record(run.folder / "record.json")
 
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     # Of the code that runs, not of what the checkout has become when the run is over.
-    now = provenance.origin(device.type, precision_of(device))
+    now = provenance.origin(device.type, precision_of(run.recipe, device), distributed.size())
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
     if progress:
         print(
             f"{run.recipe.experiment} at {run.recipe.scale} on {run.data}, seed {run.seed}: {device.type} ({where}), "
-            f"{precision_of(device)}",
+            f"{precision_of(run.recipe, device)}",
             file=sys.stderr,
         )
-    trained, origin = _trained_before(run, device) or (
-        train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress),
-        now,
-    )
+    trained, origin = _trained_before(run, device) or (None, now)
+    if distributed.agree(trained is None):
+        trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
     clock = time.monotonic()
-    with autocast(device):
+    with autocast(run.recipe, device):
         judged = evaluate(trained.model, run.recipe, run.examples, run.dataset.categories, run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
@@ -205,7 +220,7 @@ def _trained_before(run: Prepared, device: torch.device) -> tuple[Trained, dict[
     model.load_state_dict(load(data))
     made = old.provenance
     trained = Trained(model, old.history, old.timeline, made["steps"], made["train_seconds"])
-    return trained, {key: made[key] for key in provenance.ORIGIN}
+    return trained, {key: made[key] for key in provenance.ORIGIN if key in made}  # older ones have fewer
 
 
 def load_model(run: Prepared) -> VLJEPA:

@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vljepa_core import distributed
 from vljepa_core.checkpoints import load_checkpoint, save_checkpoint
 from vljepa_core.datasets.selection import Examples
+from vljepa_core.distributed import Part
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import Resident, objective
 from vljepa_core.recipes import Recipe
@@ -67,16 +70,33 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device(name)
 
 
-def precision_of(device: torch.device) -> str:
-    """bf16 autocast on CUDA, float32 elsewhere."""
-    return "bfloat16" if device.type == "cuda" else "float32"
+def precision_of(recipe: Recipe, device: torch.device) -> str:
+    """``float32`` or ``bfloat16``: as the recipe says, or bfloat16 on CUDA and float32 elsewhere."""
+    if recipe.precision == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    return recipe.precision
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """The arithmetic of forward passes on this device; weights stay float32."""
-    if precision_of(device) == "bfloat16":
+def autocast(recipe: Recipe, device: torch.device) -> contextlib.AbstractContextManager:
+    """The arithmetic of forward passes on this device; weights and their updates stay float32.
+
+    In bfloat16 it is the matrix products, and what lies between two of them, that are rounded; the residual stream,
+    the loss and the gradients that the optimiser sees are float32.
+    """
+    if precision_of(recipe, device) == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def compiled(loss: Callable, device: torch.device) -> Callable:
+    """The loss through ``torch.compile``: fused kernels; on CUDA, where shapes are static, replayed as CUDA graphs.
+
+    Raises:
+        ValueError: several processes. A process's share of a batch differs from step to step; each would be compiled.
+    """
+    if distributed.size() > 1:
+        raise ValueError("compile=True on several processes: leave it out, or use one process")
+    return torch.compile(loss, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else "default")
 
 
 def learning_rate_at(recipe: Recipe, epoch: int) -> float:
@@ -111,6 +131,7 @@ class Trainer:
         self.model = VLJEPA(recipe).to(device)
         self.train_data = Resident(examples["train"], device, recipe.plan_source)
         self.objective = objective(recipe, Resident(examples["val"], device, recipe.plan_source))
+        self.loss = compiled(self.objective.loss, device) if recipe.compile else self.objective.loss
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(),
             lr=recipe.learning_rate,
@@ -131,18 +152,23 @@ class Trainer:
         p = self.progress
         if p.step == 0:
             self._add_to_history({})  # epoch 0: what random weights give
-        watched = on_timeline(p.step)
+        watched = on_timeline(p.step) and distributed.rank() == 0
         if watched:
-            with autocast(self.device):
+            with autocast(self.recipe, self.device):
                 p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.recipe, p.epoch)
-        with autocast(self.device):
-            loss, parts = self.objective.loss(self.model, *self.train_data.batch(index))
+        rows = distributed.rows_of_mine(index)
+        mine = Part(len(index), self.train_data.targets(rows) / self.train_data.targets(index))
+        distributed.draw_own_dropout(self.seed, p.step)
+        with autocast(self.recipe, self.device):
+            loss, parts = self.loss(self.model, *self.train_data.batch(rows), mine)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        gradients = [q.grad for q in self.model.parameters() if q.grad is not None]
+        distributed.sum_over_processes([*gradients, *parts.values()])
         if self.model.visual_encoder is not None:
             encoder = [q.grad for q in self.model.visual_encoder.parameters()]
             parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
@@ -177,7 +203,9 @@ class Trainer:
 
     def _add_to_history(self, row: dict[str, float]) -> None:
         p = self.progress
-        with autocast(self.device):
+        if distributed.rank() > 0:
+            return
+        with autocast(self.recipe, self.device):
             validation = self.objective.validate(self.model)
         p.history.append({"epoch": p.epoch, "step": p.step, **row, **validation})
 
@@ -190,13 +218,12 @@ class Trainer:
         tensors["rng.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.device)
-        return tensors, {**vars(self.progress), "threads": torch.get_num_threads(), "device": self.device.type}
+        return tensors, {**vars(self.progress), **_here(self.device)}
 
     def load_state(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from ``state()`` of an earlier process."""
-        here = {"threads": torch.get_num_threads(), "device": self.device.type}
-        for name, now in here.items():
-            if (before := state.pop(name)) != now:
+        for name, now in _here(self.device).items():
+            if (before := state.pop(name, 1)) != now and distributed.rank() == 0:
                 print(f"resuming with {name} {now}, begun with {before}: the last bits may differ", file=sys.stderr)
         self.progress = Progress(**state)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "sums": {}, "rng": {}}
@@ -216,6 +243,11 @@ class Trainer:
             torch.cuda.set_rng_state(parts["rng"]["cuda"], self.device)
 
 
+def _here(device: torch.device) -> dict[str, int | str]:
+    """What may change the last bits of a resumed run."""
+    return {"threads": torch.get_num_threads(), "device": device.type, "processes": distributed.size()}
+
+
 def train(
     recipe: Recipe,
     examples: dict[str, Examples],
@@ -226,13 +258,23 @@ def train(
 ) -> Trained:
     """Train to the end, from the newest checkpoint in ``checkpoints`` if there is one.
 
+    Of several processes all call this, the first one writes; they need one file system.
+
     Raises:
         FloatingPointError: the loss is no longer finite.
+        ConnectionError: another process of this run has ended.
     """
+    first = distributed.rank() == 0
+    if not first:
+        distributed.agree()  # until process 0 has looked through the checkpoints, and removed what is damaged
+    found = load_checkpoint(checkpoints)
+    if first:
+        distributed.agree()
     trainer = Trainer(recipe, examples, seed, device)
-    if (found := load_checkpoint(checkpoints)) is not None:
+    if found is not None:
         trainer.load_state(*found)
-        print(f"{recipe.experiment}: resuming at step {trainer.progress.step}", file=sys.stderr)
+        if first:
+            print(f"{recipe.experiment}: resuming at step {trainer.progress.step}", file=sys.stderr)
     p = trainer.progress
     interval = float(os.environ.get("VLJEPA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
     before, started, saved = p.seconds, time.monotonic(), time.monotonic()
@@ -241,7 +283,7 @@ def train(
         total=steps_of(recipe, len(trainer.train_data)),
         initial=p.step,
         unit="step",
-        disable=not show_progress,
+        disable=not (show_progress and first),
         mininterval=0.5 if sys.stderr.isatty() else 30,
         leave=False,
     )
@@ -250,10 +292,10 @@ def train(
             trainer.step()
             bar.update()
             p.seconds = before + time.monotonic() - started
-            if p.position == 0:
+            if p.position == 0 and first:
                 row = p.history[-1]  # of the last validated epoch
                 bar.set_postfix(epoch=f"{p.epoch}/{recipe.epochs}", val_loss=f"{row['val_loss']:.3f}", refresh=False)
-            if trainer.finished or time.monotonic() - saved >= interval:
+            if first and (trainer.finished or time.monotonic() - saved >= interval):
                 save_checkpoint(checkpoints, p.step, *trainer.state())
                 saved = time.monotonic()
     return Trained(trainer.model, p.history, p.timeline, p.step, p.seconds)

@@ -31,18 +31,22 @@ def plan_bits(records: Iterable[Any], blind: Iterable[Any] = ()) -> Display:
         blind: trained blind models; a run that has its partner among them gets its gain over it.
 
     Raises:
-        ValueError: no record holds probes.
+        ValueError: there are no records.
     """
     blind = list(blind)
     records = [with_gain(record, blind) for record in records]
     bounds = [m for m in (metric(record, "infonce") for record in records) if m]
-    if not bounds:
-        raise ValueError("none of these records holds probes: they were made before there were any; run them again")
+    if not records:
+        raise ValueError("plan_bits needs at least one record")
     fig = new_figure(1.5 + 0.75 * len(records))
     ax = fig.add_subplot()
     said, furthest = [], 1.0
     for row, record in enumerate(records):
         words = []
+        if bound := metric(record, "infonce"):
+            top = math.log2(bound["n"])
+            ax.plot([top, top], [row - 0.42, row + 0.42], color=INK, linewidth=1.3, linestyle=(0, (1, 1.2)))
+            furthest = max(furthest, top)
         for place, (name, label, marker, colour, filled) in enumerate(_PROBES):
             y, found = row + 0.26 * (place - 1), metric(record, name)
             if found is None:
@@ -62,13 +66,12 @@ def plan_bits(records: Iterable[Any], blind: Iterable[Any] = ()) -> Display:
         said.append(f"{title(record)} ({setting(record)}): {', '.join(words)}")
     for _, label, marker, colour, filled in _PROBES:
         ax.plot([], [], marker, color=colour, markerfacecolor=None if filled else "none", label=label)
+    most = sorted({found["n"] for found in bounds})
+    ax.plot(
+        [], [], color=INK, linewidth=1.3, linestyle=(0, (1, 1.2)), label="log2 of the images: all that InfoNCE can show"
+    )
     ax.axvline(0, color=INK, alpha=0.6, linewidth=1)
-    for n in sorted({found["n"] for found in bounds}):
-        most = math.log2(n)
-        ax.axvline(most, color=INK, alpha=0.6, linewidth=1.2, linestyle=(0, (1, 1.5)))
-        ax.annotate(f"{most:.1f}: all of {n}", (most, -0.55), (2, 2), textcoords="offset points", fontsize=8)
-        furthest = max(furthest, most)
-        said.append(f"the most that InfoNCE can show on {n} images is {most:.1f} bits")
+    said += [f"the most that InfoNCE can show on {n} images is {math.log2(n):.1f} bits" for n in most]
     ax.set_xscale("symlog", linthresh=1, linscale=1.5)
     ax.set_xlim(-0.6, 2.2 * furthest)
     ticks = [t for t in (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if t <= 2.2 * furthest]

@@ -34,12 +34,12 @@ _COLLAPSE = (
 # One panel each: key, name, axis label, scale, colour, dashes.
 _TIMELINE = (
     (
-        ("plan_cosine", "mean cosine between plans", "between images", "cosine", BLUE, "-"),
-        ("plan_variance_share", "share of variance", "between images", "cosine", VERMILLION, (0, (4, 2))),
+        ("plan_distance", "1 - mean cosine between plans", "between images", "log", BLUE, "-"),
+        ("plan_variance_share", "share of plan variance", "between images", "log", VERMILLION, (0, (4, 2))),
     ),
     (
-        ("plan_centred_rank", "effective rank of the plans about their mean", "dimensions", "rank", BLUE, "-"),
-        ("plan_vector_rank", "of a plan's vectors", "dimensions", "rank", VERMILLION, (0, (4, 2))),
+        ("plan_centred_rank", "effective rank about the mean", "dimensions", "rank", BLUE, "-"),
+        ("plan_vector_rank", "of one plan's vectors", "dimensions", "rank", VERMILLION, (0, (4, 2))),
     ),
     (("val_loss", "validation loss", "cross-entropy", "plain", GREEN, "-"),),
     (("encoder_grad_norm", "gradient norm at the encoder", "norm", "log", PURPLE, "-"),),
@@ -148,14 +148,12 @@ def collapse_timeline(record: Any) -> Display:
 
     Every point is of the weights after that many steps, on the first few validation images; step 0 is random weights.
     """
-    rows = get(record, "timeline", [])
-    panels = [
-        [(key, *look) for key, *look in panel if any(row.get(key) is not None for row in rows)] for panel in _TIMELINE
-    ]
+    rows = [_with_distance(row) for row in get(record, "timeline", [])]
+    panels = [[line for line in panel if any(row.get(line[0]) is not None for row in rows)] for panel in _TIMELINE]
     panels = [panel for panel in panels if panel]
     if not panels:
         raise ValueError(f"{title(record)}: the record has no timeline; it was made before there was one")
-    fig = new_figure(1.75 * len(panels) + 0.4)
+    fig = new_figure(1.85 * len(panels) + 0.4)
     axes = fig.subplots(len(panels), 1, sharex=True, squeeze=False).ravel()
     said = []
     for ax, panel in zip(axes, panels, strict=True):
@@ -167,13 +165,23 @@ def collapse_timeline(record: Any) -> Display:
             said.append(f"{name} " + ", ".join(f"{value:.3g} at {step}" for step, value in found))
         _scale(ax, scale, [row[key] for key, *_ in panel for row in rows if row.get(key) is not None])
         ax.set_ylabel(unit, fontsize=9.5)
-        ax.legend(loc="best")
-    axes[-1].set_xscale("symlog", linthresh=1, linscale=0.4)
-    axes[-1].set_xlim(left=-0.1)
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(panel), fontsize=9)
+    axes[-1].set_xscale("symlog", base=2, linthresh=1)
+    axes[-1].set_xlim(-0.3, 1.3 * rows[-1]["step"])
+    steps = [row["step"] for row in rows]
+    shown = [step for step in steps if step in (0, 1) or step.bit_length() % 2 == 1]  # 0, 1, 4, 16, ...
+    axes[-1].set_xticks(shown, [f"{step:,}" for step in shown])
+    axes[-1].minorticks_off()
     axes[-1].set_xlabel("optimiser steps")
     alt = f"Timeline of the collapse, {title(record)} ({setting(record)}), by step: {'; '.join(said)}."
     asked = get(get(record, "recipe", {}), "probe_images", "few")
-    return show(fig, alt, f"{setting(record)}; the first {asked} validation images.")
+    return show(fig, alt, f"{setting(record)}; the first {asked} validation images. Step 0: random weights.")
+
+
+def _with_distance(row: dict) -> dict:
+    """1 - cosine shows on a log axis how close to 1 a cosine is; rounding may leave nothing of it."""
+    cosine = row.get("plan_cosine")
+    return row if cosine is None else {**row, "plan_distance": max(1 - cosine, 1e-12)}
 
 
 def _scale(ax: Axes, scale: str, values: list[float]) -> None:
@@ -185,5 +193,5 @@ def _scale(ax: Axes, scale: str, values: list[float]) -> None:
     elif scale == "rank":
         ax.set_ylim(0, max(2.0, 1.1 * max(values)))
         ax.axhline(1, color=INK, alpha=0.5, linewidth=0.8)
-    elif scale == "log" and min(values) > 0:
+    elif scale == "log" and max(values) > min(values) > 0:
         ax.set_yscale("log")

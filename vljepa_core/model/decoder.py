@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, attention, sincos_1d, split_heads
+from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, merge_heads, sincos_1d, split_heads
 
 
 class FiLM(nn.Module):
@@ -25,23 +25,41 @@ class FiLM(nn.Module):
         with torch.no_grad():
             self.project.bias.copy_(torch.cat([torch.ones(dim), torch.zeros(dim)]))
 
+    def scale_shift(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """condition (B, D) -> scale and shift (B, 1, D)."""
+        scale, shift = self.project(condition)[:, None].chunk(2, dim=-1)
+        return scale, shift
+
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x (B, N, D), condition (B, D) -> (B, N, D)."""
-        scale, shift = self.project(condition)[:, None].chunk(2, dim=-1)
+        scale, shift = self.scale_shift(condition)
         return x * scale + shift
 
 
-class BlockCache:
-    """Keys and values of one block while decoding: the plan's once, the bytes' as they come.
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention to all of k for few queries: q (B, H, n, D/H), k and v (B, H, M, D/H) -> (B, n, D).
 
-    The buffers are allocated at full length at the start, so a step writes in place.
+    Two matrix products: for a single row of queries the fused kernel costs two to four times as much on a CPU.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (B, H, n, M)
+    return merge_heads(scores.softmax(dim=-1) @ v)
+
+
+class BlockCache:
+    """What one block keeps while captions are decoded.
+
+    Of the plan: keys and values, and what FiLM makes of it (scale and shift), once. Of the bytes: keys and values as
+    they come, into buffers of full length, so that a step writes in place and its shapes are known beforehand.
     """
 
-    def __init__(self, block: DecoderBlock, plan: Tensor, length: int) -> None:
-        self.plan_keys, self.plan_values = block.cross.keys_values(block.norm_plan(plan))
+    def __init__(self, block: DecoderBlock, plan: Tensor, pooled: Tensor, length: int) -> None:
         heads = block.attn.heads
+        self.plan_keys, self.plan_values = (t.contiguous() for t in block.cross.keys_values(block.norm_plan(plan)))
+        self.film_attn = None if block.film_attn is None else block.film_attn.scale_shift(pooled)
+        self.film_mlp = None if block.film_mlp is None else block.film_mlp.scale_shift(pooled)
         shape = (len(plan), heads, length, plan.shape[-1] // heads)
-        self.keys, self.values = plan.new_empty(shape), plan.new_empty(shape)
+        self.keys = self.plan_keys.new_empty(shape)
+        self.values = self.plan_keys.new_empty(shape)
         self.filled = 0
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,6 +69,34 @@ class BlockCache:
         self.values[:, :, self.filled : end] = values
         self.filled = end
         return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the captions: rows int64 (fewer,)."""
+        for name in ("plan_keys", "plan_values", "keys", "values"):
+            setattr(self, name, getattr(self, name)[rows])
+        for name in ("film_attn", "film_mlp"):
+            if (film := getattr(self, name)) is not None:
+                setattr(self, name, tuple(t[rows] for t in film))
+
+
+class DecoderCache:
+    """What the decoder keeps while captions are decoded: the plan's bias, and every block's own."""
+
+    def __init__(self, decoder: TextDecoder, plan: Tensor, length: int) -> None:
+        pooled = plan.mean(dim=1)
+        self.bias = None if decoder.plan_bias is None else decoder.plan_bias(pooled)[:, None]  # (B, 1, D)
+        self.blocks = [BlockCache(block, plan, pooled, length) for block in decoder.blocks]
+
+    @property
+    def filled(self) -> int:
+        """Positions so far, the prefix included."""
+        return self.blocks[0].filled
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the captions: rows int64 (fewer,)."""
+        self.bias = None if self.bias is None else self.bias[rows]
+        for block in self.blocks:
+            block.keep(rows)
 
 
 class DecoderBlock(nn.Module):
@@ -76,35 +122,40 @@ class DecoderBlock(nn.Module):
         pooled: Tensor,
         plan_bias: Tensor | None,
         mask: Tensor | None,
-        cache: BlockCache | None = None,
     ) -> Tensor:
-        """x (B, N, D), plan (B, K, D), pooled (B, D), plan_bias (B, 1, D) -> (B, N, D).
-
-        Without ``mask`` a whole sequence is causal, and a single cached position sees all before it.
-        """
+        """x (B, N, D), plan (B, K, D), pooled (B, D), plan_bias (B, 1, D) -> (B, N, D); causal without ``mask``."""
         h = self.norm_attn(x)
         if self.film_attn is not None:
             h = self.film_attn(h, pooled)
-        if cache is None:
-            x = x + self.attn(h, mask=mask, causal=mask is None)
-        else:
-            q, k, v = (split_heads(t, self.attn.heads) for t in self.attn.qkv(h).chunk(3, dim=-1))
-            k, v = cache.append(k, v)
-            causal = mask is None and x.shape[1] > 1
-            x = x + self.attn.out(attention(q, k, v, mask, causal))
-
-        keys, values = (
-            self.cross.keys_values(self.norm_plan(plan)) if cache is None else (cache.plan_keys, cache.plan_values)
-        )
-        read = self.cross.attend(self.norm_cross(x), keys, values)
-        if plan_bias is not None:
-            read = read + plan_bias
-        x = x + (read if self.cross_gate is None else torch.sigmoid(self.cross_gate) * read)
-
+        x = x + self.attn(h, mask=mask, causal=mask is None)
+        x = x + self._gated(self.cross(self.norm_cross(x), self.norm_plan(plan)), plan_bias)
         h = self.norm_mlp(x)
         if self.film_mlp is not None:
             h = self.film_mlp(h, pooled)
         return x + self.mlp(h)
+
+    def step(self, x: Tensor, plan_bias: Tensor | None, cache: BlockCache) -> Tensor:
+        """The same for the next positions x (B, n, D), given the earlier ones: all of n see each other, and n is 1
+        but for a prefix."""
+        h = self.norm_attn(x)
+        if cache.film_attn is not None:
+            scale, shift = cache.film_attn
+            h = h * scale + shift
+        q, k, v = (split_heads(t, self.attn.heads) for t in self.attn.qkv(h).chunk(3, dim=-1))
+        x = x + self.attn.out(attend(q, *cache.append(k, v)))
+        q = split_heads(self.cross.q(self.norm_cross(x)), self.cross.heads)
+        x = x + self._gated(self.cross.out(attend(q, cache.plan_keys, cache.plan_values)), plan_bias)
+        h = self.norm_mlp(x)
+        if cache.film_mlp is not None:
+            scale, shift = cache.film_mlp
+            h = h * scale + shift
+        return x + self.mlp(h)
+
+    def _gated(self, read: Tensor, plan_bias: Tensor | None) -> Tensor:
+        """What cross-attention read of the plan, as it is added to x."""
+        if plan_bias is not None:
+            read = read + plan_bias
+        return read if self.cross_gate is None else torch.sigmoid(self.cross_gate) * read
 
 
 class TextDecoder(nn.Module):
@@ -173,26 +224,25 @@ class TextDecoder(nn.Module):
             x = torch.cat([self.prefix(plan), x], dim=1)
         x = x + self.positions[: x.shape[1]]
         mask = self.prefix_mask(x.shape[1], x.device)
-        return self._run(x, plan, mask)[:, self.prefix_length :]
-
-    def start(self, plan: Tensor, max_tokens: int) -> list[BlockCache]:
-        """Begin decoding captions of up to ``max_tokens`` ids from plans (B, K, D); the prefix is read here."""
-        caches = [BlockCache(block, plan, self.prefix_length + max_tokens) for block in self.blocks]
-        if self.prefix is not None:
-            x = self.prefix(plan) + self.positions[: self.prefix_length]
-            # A prefix sees itself whole, so its first pass needs no causal mask: all True.
-            mask = torch.ones(self.prefix_length, self.prefix_length, dtype=torch.bool, device=x.device)
-            self._run(x, plan, mask, caches)
-        return caches
-
-    def step(self, plan: Tensor, ids: Tensor, caches: list[BlockCache]) -> Tensor:
-        """Logits (B, vocab) after the next id (B,) of every caption; extends the caches by one."""
-        x = self.embed(ids)[:, None] + self.positions[caches[0].filled]
-        return self._run(x, plan, None, caches)[:, 0]
-
-    def _run(self, x: Tensor, plan: Tensor, mask: Tensor | None, caches: list[BlockCache] | None = None) -> Tensor:
         pooled = plan.mean(dim=1)
         bias = None if self.plan_bias is None else self.plan_bias(pooled)[:, None]
-        for i, block in enumerate(self.blocks):
-            x = block(x, plan, pooled, bias, mask, None if caches is None else caches[i])
-        return self.head(self.norm(x))
+        for block in self.blocks:
+            x = block(x, plan, pooled, bias, mask)
+        return self.head(self.norm(x))[:, self.prefix_length :]
+
+    def start(self, plan: Tensor, max_tokens: int) -> DecoderCache:
+        """Begin decoding captions of up to ``max_tokens`` ids from plans (B, K, D); the prefix is read here."""
+        cache = DecoderCache(self, plan, self.prefix_length + max_tokens)
+        if self.prefix is not None:
+            self._advance(self.prefix(plan) + self.positions[: self.prefix_length], cache)
+        return cache
+
+    def step(self, ids: Tensor, cache: DecoderCache) -> Tensor:
+        """Logits (B, vocab) after the next id (B,) of every caption; extends the cache by one."""
+        x = self._advance(self.embed(ids)[:, None] + self.positions[cache.filled], cache)
+        return self.head(self.norm(x))[:, 0]
+
+    def _advance(self, x: Tensor, cache: DecoderCache) -> Tensor:
+        for block, kept in zip(self.blocks, cache.blocks, strict=True):
+            x = block.step(x, cache.bias, kept)
+        return x

@@ -93,7 +93,7 @@ class VLJEPA(nn.Module):
         pixels = (source.permute(0, 3, 1, 2).float() - self.pixel_mean) / self.pixel_std
         visual = self.visual_encoder(pixels)
         # The query is the same text for every image, so one row of it (1, S_q, D) goes as far as the first fusion
-        # block, where it meets the image: the same numbers as encoding B copies, for 1/B of the work.
+        # block, where it meets the images: the same numbers as encoding B copies, for 1/B of the work.
         return self.predictor(self.fusion(self.text_encoder(self.query), visual))
 
     def forward(self, source: Tensor, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,99 @@
+"""Write the book's page on speed: python book/speed.py build/<scale>-<data>-<seed>/source
+
+What ``make bench`` measured on the machines it was run on (benchmarks/recorded/), and what data sheets say of others.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.table import cells  # noqa: E402
+from vljepa_core.describe import describe  # noqa: E402
+from vljepa_core.recipes import recipe  # noqa: E402
+
+HEAD = ("scale", "run", "what", "precision", "here", "published path", "times faster")
+HEAD += ("per second", "share of peak", "peak MiB")
+DEVICES = {"cpu": "On a CPU", "cuda": "On a CUDA GPU"}
+INTRODUCTION = """# Speed
+
+Speed buys seeds: what is saved on one run is spent on the next. Here this package stands beside **the published path**,
+a plain twin of the study's model, training step and generation (`benchmarks/published_path.py`), on the same examples
+and weights. The two take turns on one machine; a number is the median of several rounds and, in brackets, the least
+and the most of them. Times are per training step of 32 examples, per 1,000 captions from pixels to text, and per
+record: greedy and sampled captions of 1,000 images and everything that is computed from them. The share is of the
+fastest matrix product that the same run found in the same precision. Memory is what goes beyond imports and data, for
+this package | the published path.
+
+`make bench` measures another machine, `make bench DEVICE=cuda` its GPU.
+"""
+PREDICTION = """## What data sheets allow
+
+A prediction, not a measurement: how long one training step of Run 3 at the published size takes at least, if a card
+reached the peaks of its data sheet (bf16 matrix products, bytes at float32 size), and how long eager PyTorch takes to
+issue the step's operators at {microseconds} microseconds each, which is assumed.
+`python -m vljepa_core describe run3 --scale paper` computes it.
+
+| card | arithmetic, ms | memory, ms | issuing, ms | waits for | source |
+|---|---|---|---|---|---|
+"""
+
+
+def measured(device: str, folder: Path) -> list[str]:
+    """The section of one kind of device: its recorded table, or that there is none."""
+    lines = [f"## {DEVICES[device]}", ""]
+    path = folder / f"{device}.json"
+    if not path.exists():
+        return [*lines, "Not measured: no such machine was at hand.", ""]
+    report = json.loads(path.read_text(encoding="utf-8"))
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in report["machine"].items()), ""]
+    lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in report["rows"]]
+    of = sorted({f"{row['measured']} at commit `{row['commit']}`" for row in report["rows"]})
+    busy = max(row["load"] or 0 for row in report["rows"])
+    lines += ["", f"Measured {', '.join(of)}."]
+    cores = report["machine"]["cores"]
+    if busy > 1.5 * cores:
+        lines.append(
+            f"Other programs shared the machine meanwhile (up to {busy:.0f} at a time wanted its {cores} cores): times "
+            "are longer than they need be, and ratios less sure, because the two ways suffer from it differently."
+        )
+    return [*lines, ""]
+
+
+def predicted() -> list[str]:
+    """What data sheets allow at the published size, and what the published time means."""
+    from vljepa_core.roofline import ISSUE_SECONDS
+
+    found = describe(recipe("run3", "paper"))
+    lines = PREDICTION.format(microseconds=round(ISSUE_SECONDS * 1e6)).splitlines()
+    for row in found["cards"]:
+        parts = " | ".join(f"{1e3 * seconds:.2f}" for seconds in row["seconds"].values())
+        lines.append(f"| {row['card']} | {parts} | {row['waits_for']} | {row['source']} |")
+    step = found["published_step"]
+    rates = (
+        f"{step['flops_per_second'] / 1e12:.1f} TFLOP/s, {step['bytes_per_second'] / 1e9:.0f} GB/s and "
+        f"{step['seconds_per_operator'] * 1e6:.0f} microseconds per operator"
+    )
+    return [
+        *lines,
+        "",
+        f"The study reports {1e3 * step['seconds']:.0f} ms per step, on a GPU that it doesn't name. For the operations",
+        f"counted here ({found['flops_per_step'] / 1e9:,.0f} GFLOP, {found['bytes_per_step'] / 1e9:.1f} GB, "
+        f"{found['operators_per_step']:,} operators) that is {rates}:",
+        "far from what any of these cards is limited by.",
+    ]
+
+
+def page(recorded: Path = ROOT / "benchmarks" / "recorded") -> str:
+    """The page as Markdown."""
+    lines = [line for device in DEVICES for line in measured(device, recorded)]
+    return "\n".join([INTRODUCTION, *lines, *predicted()]) + "\n"
+
+
+if __name__ == "__main__":
+    (Path(sys.argv[1]) / "speed.md").write_text(page(), encoding="utf-8")
