@@ -274,7 +274,7 @@ def test_category_bars_show_every_probe_and_the_model_trained_for_it() -> None:
     assert "Test 3: trained end to end 81.0%" in alt and "Run 2: frozen plan in fp16 55.0%" in alt
     assert "always the largest training class 20.0%" in alt and "31.0%" in alt
     table = report.category_table(test3, [run2])
-    assert "does not apply" in table.html and "81.0%" in table.html and "balanced 20.0%" in table.html  # of the majority
+    assert "does not apply" in table.html and "81.0%" in table.html and "balanced 20.0%" in table.html
     bare = make_record("run2")
     assert "Run 2" not in figures.category_bars(test3, [bare]).alt
     assert "not measured" in report.category_table(test3, [bare]).html
