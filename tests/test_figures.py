@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from vljepa_core import figures
+from vljepa_core import figures, report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.decision_tree import DecisionPath, decision_path
 from vljepa_core.describe import data_flow
 from vljepa_core.figures import boxes, display, style
 from vljepa_core.figures.confusion import wilson
+from vljepa_core.figures.units import PROBES
 from vljepa_core.metrics import Metric
 from vljepa_core.recipes import recipe
 
@@ -260,3 +261,22 @@ def test_dataset_statistics_count_what_is_there():
     assert "5 of 6 images" in figures.category_shares(make_dataset()).alt
     lengths = figures.caption_lengths(make_dataset())
     assert "11 captions" in lengths.alt and "1 (9.1%) are longer than 126 bytes" in lengths.alt
+
+
+def test_category_bars_show_every_probe_and_the_model_trained_for_it() -> None:
+    def measured(value: float) -> dict:
+        return {"value": value, "low": value - 0.05, "high": value + 0.05, "n": 90}
+
+    probes = {f"{name}{b}": measured(0.2 + 0.05 * i) for i, name in enumerate(PROBES) for b in ("", "_balanced")}
+    test3 = make_record("test3", metrics={**probes, "accuracy": measured(0.81), "balanced_accuracy": measured(0.31)})
+    run2 = make_record("run2", metrics=probes)
+    alt = figures.category_bars(test3, [run2]).alt
+    assert "Test 3: trained end to end 81.0%" in alt and "Run 2: frozen plan in fp16 55.0%" in alt
+    assert "always the largest training class 20.0%" in alt and "31.0%" in alt
+    table = report.category_table(test3, [run2])
+    assert "does not apply" in table.html and "81.0%" in table.html and "balanced 20.0%" in table.html
+    bare = make_record("run2")
+    assert "Run 2" not in figures.category_bars(test3, [bare]).alt
+    assert "not measured" in report.category_table(test3, [bare]).html
+    with pytest.raises(ValueError, match="holds no probes"):
+        figures.category_bars(bare, [run2])

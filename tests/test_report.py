@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from vljepa_core import report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.published import PUBLISHED, Baseline
 from vljepa_core.recipes import STUDY, recipe
+from vljepa_core.records import Record
 
 
 def make_record(seed: int = 0, data: str = "scenes", cosine: float = 0.9, **changes) -> dict:
@@ -191,3 +193,28 @@ def test_who_judged_later_is_told_from_who_trained():
     assert "judged at 1234567" in report.results_table("run2", make_record(), [make_record(provenance=judged)]).html
     same = {**judged, "judged": {"commit": "abcdef0"}}
     assert "judged at" not in report.results_table("run2", make_record(), [make_record(provenance=same)]).html
+
+
+def test_yardsticks_from_the_record_itself_and_from_a_blind_partner() -> None:
+    def measured(value: float) -> dict:
+        return {"value": value, "low": value, "high": value, "n": 90}
+
+    row = {"image_id": 1, "nats": 3.0}
+    names = {"greedy_cider": 0.26, "pixel_neighbour_cider": 2.19, "plan_neighbour_cider": 1.34}
+    record = Record(**{
+        **make_record(metrics={name: measured(value) for name, value in names.items()}, captions=[row]),
+        "format": 2, "recipe": {"plan_source": "image"}, "weights_sha256": "",
+        "dataset": {"name": "scenes", "fingerprint": "f"},
+    })  # fmt: skip
+    blind = dataclasses.replace(record, recipe={"plan_source": "none"}, metrics={"greedy_cider": measured(0.111)})
+    last = rows_of(report.results_table("run2", record, blind=[record, blind]))["CIDEr, greedy"][-1]
+    assert "2.190 caption of the nearest training image by pixels" in last and "1.340" in last
+    assert "0.111 a trained blind model" in last
+    assert "blind" not in rows_of(report.results_table("run2", record))["CIDEr, greedy"][-1]
+    probes = {"accuracy": measured(0.5), "balanced_accuracy": measured(0.2), "probe_pixels": measured(0.765),
+              "probe_pixels_balanced": measured(0.62), "probe_plan": measured(0.9)}  # fmt: skip
+    classes = make_record(experiment="test3", metrics=probes, confusion={"labels": ["a"], "matrix": [[1]]})
+    rows = rows_of(report.results_table("test3", classes))
+    accuracy, balanced = (next(v[-1] for k, v in rows.items() if k.startswith(s)) for s in ("accuracy", "balanced"))
+    assert "76.5% linear probe of raw pixels" in accuracy and "90" not in accuracy
+    assert "62.0% linear probe of raw pixels" in balanced

@@ -1,8 +1,9 @@
 """VL-JEPA, small enough to read: can a latent plan of K vectors carry one image well enough to write about it?
 
 The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``,
-``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``probes``, ``plan_probes``, ``verdicts``,
-``evaluate``, ``runs`` (with ``records``, ``provenance``, ``describe``, ``estimate``), ``sweeps`` (with ``jobs``),
+``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``probes``, ``plan_probes``,
+``linear_probes``, ``neighbours``, ``verdicts``, ``evaluate``, ``runs`` (with ``records``, ``provenance``, ``describe``,
+``estimate``), ``sweeps`` (with ``jobs``),
 ``blind``, ``decision_tree``, ``published``, ``baselines``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and
 ``audit_page``).
 """

@@ -170,7 +170,7 @@ def category_table(test3: Any, captioners: Iterable[Any]) -> Display:
         balanced = "balanced_accuracy" if name == "accuracy" else f"{name}_balanced"
         cells = []
         for run in runs:
-            if name == "accuracy" and not get(run, "confusion"):
+            if name == "accuracy" and not (get(run, "confusion") and metric(run, name)):
                 cells.append(NOT_APPLICABLE)
                 continue
             below = _cell([run], balanced) if metric(run, balanced) else NOT_MEASURED

@@ -204,7 +204,8 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
     temporary = _temporary(sidecar_file)
     try:
         with open(temporary, "w", encoding="utf-8") as out:
-            json.dump({"format": FORMAT, "body_sha256": _checksum(body), "body": body}, out)
+            # dumps: several times as fast as dump, which encodes in Python
+            out.write(json.dumps({"format": FORMAT, "body_sha256": _checksum(body), "body": body}))
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, sidecar_file)

@@ -66,7 +66,7 @@ def decode(file: Path | BinaryIO, image_size: int, preprocess: str) -> tuple[np.
                 # Not for "squash": it would change the published pixels.
                 image.draft(None, (2 * image_size, 2 * image_size))
             # A 16-bit colour file is loaded as 8-bit RGB (the high bytes): only its raw mode tells.
-            sixteen_bit = image.mode.startswith("I") or ";16" in str(image.tile)
+            sixteen_bit = image.mode.startswith("I") or (image.format != "JPEG" and ";16" in str(image.tile))
             image.load()
             if sixteen_bit:  # a transparent colour given in 16 bits can't be told apart after the reduction
                 image.info.pop("transparency", None)

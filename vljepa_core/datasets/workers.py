@@ -8,6 +8,7 @@ notebook's ``__main__`` again.
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -85,6 +86,7 @@ def _start(work: Callable) -> None:
     """In a new worker process."""
     global _work
     _work = work
+    gc.freeze()  # what is inherited is not garbage: looking at it would copy its pages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the parent decides what it means
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
