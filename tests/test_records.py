@@ -36,8 +36,10 @@ def test_a_record_is_where_its_contents_say_and_was_made_from_a_commit(path) -> 
 
 @each_record
 def test_a_record_holds_what_the_model_wrote_and_no_reference(path) -> None:
+    neighbours = {"plan_neighbour", "pixel_neighbour"}  # ids
     for row in read_record(path).captions:
-        assert row.keys() - {"nats"} in ({"image_id", "greedy", "sampled"}, {"image_id"})
+        assert {"image_id"} <= row.keys() <= {"image_id", "greedy", "sampled", "nats", *neighbours}
+        assert all(isinstance(row[name], (int, str)) and len(str(row[name])) < 20 for name in neighbours & row.keys())
 
 
 @each_record
