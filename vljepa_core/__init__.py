@@ -1,10 +1,10 @@
 """VL-JEPA, small enough to read: can a latent plan of K vectors carry one image well enough to write about it?
 
-The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``,
-``geometry``, ``objectives``, ``train`` (with ``checkpoints``), ``metrics``, ``probes``, ``plan_probes``,
-``linear_probes``, ``neighbours``, ``verdicts``, ``evaluate``, ``runs`` (with ``records``, ``provenance``, ``describe``,
-``estimate``), ``sweeps`` (with ``jobs``),
-``blind``, ``decision_tree``, ``published``, ``baselines``, ``figures``, ``report``, ``audit`` (with ``audit_files`` and
+The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``, ``geometry``,
+``objectives``, ``train`` (with ``checkpoints``, ``distributed``), ``metrics`` (``ngrams``), ``probes``,
+``plan_probes``, ``linear_probes``, ``neighbours``, ``verdicts``, ``evaluate``, ``runs`` (``records``, ``provenance``,
+``describe``, ``roofline``, ``estimate``), ``sweeps`` (``jobs``), ``blind``, ``ladder``, ``decision_tree``,
+``published``, ``baselines``, ``differences``, ``figures``, ``report``, ``report_audit``, ``audit`` (``audit_files``,
 ``audit_page``).
 """
 
