@@ -31,6 +31,10 @@ this package | the published path.
 
 `make bench` measures another machine, `make bench DEVICE=cuda` its GPU.
 """
+NOTHING = {
+    "cpu": "Not recorded yet: `make bench` measures it here.",
+    "cuda": "Not measured: no such machine was at hand.",
+}
 PREDICTION = """## What data sheets allow
 
 A prediction, not a measurement: how long one training step of Run 3 at the published size takes at least, if a card
@@ -48,7 +52,7 @@ def measured(device: str, folder: Path) -> list[str]:
     lines = [f"## {DEVICES[device]}", ""]
     path = folder / f"{device}.json"
     if not path.exists():
-        return [*lines, "Not measured: no such machine was at hand.", ""]
+        return [*lines, NOTHING[device], ""]
     report = json.loads(path.read_text(encoding="utf-8"))
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in report["machine"].items()), ""]
     lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]

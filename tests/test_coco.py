@@ -670,3 +670,9 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     found = [result.read_text().split() for result in results]
     assert sorted(int(decoded) for decoded, _ in found) == [0, 60]  # one built, the other opened
     assert {fingerprint for _, fingerprint in found} == {load(folder).fingerprint}
+
+
+@pytest.mark.parametrize(("called", "name"), [("scenes", "folder-scenes"), ("shapes", "folder-shapes"), ("my", "my")])
+def test_a_folder_never_passes_for_generated_data(tmp_path: Path, called: str, name: str) -> None:
+    """Captions of generated data may be published, other people's may not."""
+    assert load(make_folder(tmp_path / called)).name == name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import vljepa_core
 from tests.conftest import TINY
 from vljepa_core import figures, ladder, report_audit
 from vljepa_core.datasets.scenes import describe_scene
+from vljepa_core.metrics import Metric
 from vljepa_core.records import recorded
 
 SMALL = {**TINY, "epochs": 1, "warmup_epochs": 0}
@@ -34,16 +36,31 @@ def test_a_rung_sets_the_generators_bits_beside_the_probes(climbed: list) -> Non
     seeing, blind = climbed[2:]
     saved = [b["nats"] - r["nats"] for r, b in zip(seeing.captions, blind.captions, strict=True)]
     assert hard.gain.value == pytest.approx(np.mean(saved) / np.log(2), abs=1e-3)
-    assert hard.delivered == pytest.approx(hard.gain.value / hard.needed.value)
+    assert hard.spent == pytest.approx(np.mean([row["nats"] for row in seeing.captions]) / np.log(2))
+    assert hard.text_bound == pytest.approx(hard.needed.value + hard.wording - hard.spent)
+    assert hard.ceiling == pytest.approx(min(hard.needed.value, np.log2(seeing.metrics["infonce"]["n"])))
+    assert hard.distinct == len({describe_scene("val", i, difficulty=3).scene for i in range(12)}) / 12
     assert ladder.rungs([seeing]) == [], "a rung needs its blind partner"
+
+
+def test_what_chance_would_do_is_not_delivered_and_collapse_is_relative_to_the_scenes(climbed: list) -> None:
+    rung = ladder.rungs(climbed)[0]
+    sure = dataclasses.replace(rung, infonce=Metric(2.0, 1.5, 2.5, 64), needed=Metric(5.0, 4.9, 5.1, 200))
+    assert sure.ceiling == 5.0 and sure.delivered == pytest.approx(0.4)
+    assert dataclasses.replace(sure, infonce=Metric(2.0, -0.1, 2.5, 8)).delivered == 0
+    assert dataclasses.replace(sure, infonce=Metric(2.0, 1.5, 2.5, 8)).delivered == pytest.approx(2 / 3)
+    few = dataclasses.replace(sure, distinct=36 / 200)  # 9 of 36 are a quarter, though 9 of 200 are under 5%
+    assert not dataclasses.replace(few, unique=9 / 200).collapsed and dataclasses.replace(few, unique=1 / 200).collapsed
 
 
 def test_the_diagram_names_every_place(climbed: list) -> None:
     rungs = ladder.rungs(climbed)
     shown = figures.phase_diagram(rungs)
     for rung in rungs:
-        said = f"level {rung.level}, {rung.n_train} images: {rung.gain.value:.1f} of {rung.needed.value:.1f}"
+        said = f"level {rung.level}, {rung.n_train} images: {rung.infonce.value:.1f} of {rung.ceiling:.1f}"
         assert said in shown.alt
+    table = report_audit.ladder_table(rungs)
+    assert all(f"{rung.needed.value:.1f}<small>and {rung.wording:.1f} of wording" in table.html for rung in rungs)
     with pytest.raises(ValueError, match="one image size"):
         figures.phase_diagram([])
 
@@ -61,12 +78,22 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     short = vljepa_core.run("capacity_table", "smoke", "shapes", 0, **SMALL)
     exact = np.mean([row["greedy"] in (f"a {c} {s}" for c in _COLOURS for s in _SHAPES) for row in long.captions])
     assert exact > 0.9 and long.value("greedy_exact") > 0.9
-    table = report_audit.capacity_table([long, short], {})
-    assert "carries whole captions" in table.html and "not shown to carry them" in table.html
+    table = report_audit.capacity_table([long, short])
+    assert "names one of 12 captions learned by heart" in table.html and "not shown to carry them" in table.html
     seeing = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
     said = report_audit.verdict([seeing], [long, short]).alt
-    assert "in 1 of 2 tests" in said and said.startswith(("NOT CAPACITY", "NOT SHOWN TO BE CAPACITY"))
+    assert said.startswith("LARGE ENOUGH TO NAME AN IMAGE: 0 of 1") and "with the published recipe" in said
+    unseen = dataclasses.replace(long, recipe={**long.recipe, "validate_on": "val"})
+    assert report_audit.verdict([seeing], [unseen, short]).alt.startswith("LARGE ENOUGH FOR UNSEEN CAPTIONS")
+    assert report_audit.verdict([seeing], [short]).alt.startswith("OPEN: 0 of 1")
     assert report_audit.verdict([seeing], []).alt.startswith("OPEN")
+
+
+def test_a_few_thousandths_of_a_bit_are_no_use_of_a_plan(climbed: list) -> None:
+    record = climbed[0]
+    for value, low, used in ((0.003, 0.001, False), (0.2, -0.01, False), (0.2, 0.1, True)):
+        metrics = {**record.metrics, "infonce": {"value": value, "low": low, "high": 0.3, "n": 150}}
+        assert report_audit.uses_plan(dataclasses.replace(record, metrics=metrics)) is used
 
 
 _COLOURS, _SHAPES = ("red", "green", "blue", "yellow", "cyan", "white"), ("circle", "square", "triangle")

@@ -68,6 +68,13 @@ def test_what_recites_people_is_kept_without_their_words(tmp_path) -> None:
         assert read_record(tmp_path / "ours.json").captions == plain.captions
 
 
+def test_a_run_that_wrote_one_training_caption_verbatim_is_kept_without_words(tmp_path) -> None:
+    plain = read_record(next(p for p in PATHS if p.stem.startswith("run2-")))
+    learned = {**plain.metrics, "sampled_verbatim": {"value": 0.01, "low": 0.0, "high": 0.02, "n": 400}}
+    keep(dataclasses.replace(plain, metrics=learned), tmp_path / "kept.json")
+    assert not any("sampled" in row or "greedy" in row for row in read_record(tmp_path / "kept.json").captions)
+
+
 def test_the_readme_says_what_the_records_say() -> None:
     text = (REPOSITORY / "README.md").read_text()
     photographs = {e: r for e in STUDY for r in recorded(e) if (r.data, r.seed) == ("flickr8k", 0)}

@@ -28,7 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
         "torchrun --nproc_per_node=2 -m vljepa_core run ... (gloo on CPUs, nccl on GPUs)",
     )
     run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
-    run.add_argument("--data", default="scenes", help="scenes (default), shapes, coco, or a COCO-captions folder")
+    run.add_argument(
+        "--data",
+        default="scenes",
+        help="scenes (default), scenes:0 to scenes:4, shapes, coco, or a COCO-captions folder",
+    )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")

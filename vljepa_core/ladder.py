@@ -2,10 +2,15 @@
 
 Along the difficulty dial and the number of training images, at a fixed number of optimiser steps, a rung sets beside
 each other what the generator says a caption takes from its picture and what the probes find the decoder to have taken.
+
+Delivery is read off InfoNCE, which can be wrong in one direction only. Two more readings stand beside it: the gain
+over a blind twin, which compares two trainings and carries the luck of both; and ``text_bound``, H(caption) less the
+decoder's cross-entropy: a lower bound on I(plan; caption) too, and negative until the text itself has been learned.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +20,10 @@ import numpy as np
 
 from vljepa_core.blind import gain_over_blind, mismatch
 from vljepa_core.datasets.scene_grammar import COCO_LIKE, paraphrase_bits
-from vljepa_core.datasets.scenes import describe_scene
+from vljepa_core.datasets.scenes import DescribedScene, describe_scene
 from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.records import Record
+from vljepa_core.verdicts import COLLAPSE_SHARE
 
 WORDINGS = 100  # scenes whose wordings are enumerated for H(caption | facts)
 
@@ -32,12 +38,13 @@ class Rung:
         image_size: pixels a side.
         steps: optimiser steps.
         needed: bits that a caption takes from its picture, mean over the validation scenes, from the generator.
-        wording: bits of a caption that no picture tells (its wording), mean over ``WORDINGS`` of them.
+        wording: bits of a caption that no picture tells (its wording), mean over the first ``WORDINGS`` of them.
+        spent: bits that the decoder spends on a caption, mean over the validation scenes.
         gain: bits per caption saved over a trained blind model.
         infonce: InfoNCE bound on I(plan; caption) in bits, with the n it was measured on.
-        unique: share of distinct greedy captions.
+        unique: distinct greedy captions / validation scenes.
+        distinct: distinct scenes / validation scenes: more distinct captions than that nobody needs.
         cosine: mean cosine between the plans of different images.
-        collapsed: the verdict's reading.
     """
 
     level: int
@@ -46,16 +53,32 @@ class Rung:
     steps: int
     needed: Metric
     wording: float
+    spent: float
     gain: Metric
     infonce: Metric
     unique: float
+    distinct: float
     cosine: float
-    collapsed: bool
+
+    @property
+    def ceiling(self) -> float:
+        """The most that InfoNCE could show here: what is needed, or log2 of the images it was measured on."""
+        return min(self.needed.value, math.log2(self.infonce.n))
 
     @property
     def delivered(self) -> float:
-        """Share of the needed bits that the decoder makes use of: the gain over a blind model / needed."""
-        return self.gain.value / self.needed.value
+        """Share of what could be shown that was shown: InfoNCE / ceiling, 0 where chance would do as well."""
+        return max(0.0, self.infonce.value) / self.ceiling if self.infonce.low > 0 else 0.0
+
+    @property
+    def text_bound(self) -> float:
+        """H(caption) - cross-entropy: a lower bound on I(plan; caption) in bits, negative while text is unlearned."""
+        return self.needed.value + self.wording - self.spent
+
+    @property
+    def collapsed(self) -> bool:
+        """Fewer greedy captions than ``COLLAPSE_SHARE`` of the distinct scenes; one alone always is."""
+        return self.unique <= max(COLLAPSE_SHARE * self.distinct, 1 / self.needed.n)
 
 
 def level_of(record: Record) -> int:
@@ -71,9 +94,15 @@ def level_of(record: Record) -> int:
 
 
 @cache
-def needed_bits(level: int, n_val: int) -> Metric:
-    """Bits that a caption of the first ``n_val`` validation scenes takes from its picture: mean of -log2 P(facts)."""
-    return mean_metric([describe_scene("val", i, difficulty=level).content_bits for i in range(n_val)])
+def _scene(image_id: str, level: int) -> DescribedScene:
+    """The scene of an image of ``scenes``, whose id is its split and number: "val-17"."""
+    split, number = image_id.split("-")
+    return describe_scene(split, int(number), difficulty=level)
+
+
+def needed_bits(level: int, image_ids: Iterable[str]) -> Metric:
+    """Bits that a caption of these scenes takes from its picture: mean of -log2 P(facts)."""
+    return mean_metric([_scene(image_id, level).content_bits for image_id in image_ids])
 
 
 @cache
@@ -92,20 +121,21 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
         partner = next((other for other in records if mismatch(record, other) is None), None)
         if partner is None:
             continue
-        level, n_val = level_of(record), record.dataset["n_val"]
+        level, ids = level_of(record), [row["image_id"] for row in record.captions]
         found.append(
             Rung(
                 level=level,
                 n_train=record.dataset["n_train"],
                 image_size=record.recipe["image_size"],
                 steps=record.provenance["steps"],
-                needed=needed_bits(level, n_val),
+                needed=needed_bits(level, ids),
                 wording=wording_bits(level),
+                spent=float(np.mean([row["nats"] for row in record.captions]) / np.log(2)),
                 gain=gain_over_blind(record, partner),
                 infonce=Metric(**record.metrics["infonce"]),
                 unique=record.value("greedy_unique"),
+                distinct=len({_scene(image_id, level).scene for image_id in ids}) / len(ids),
                 cosine=record.value("plan_cosine"),
-                collapsed=record.verdict["label"] == "FAIL",
             )
         )
     return sorted(found, key=lambda rung: (rung.image_size, rung.level, rung.n_train))

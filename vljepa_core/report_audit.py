@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import TITLES, metric, setting
 from vljepa_core.figures.units import counted, number, unit_of
+from vljepa_core.ladder import Rung
 from vljepa_core.published import PUBLISHED
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_MEASURED, html_table
 from vljepa_core.verdicts import capacity_verdict
+
+WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
 
 _SENDS = {
     "capacity_overfit": "the image, through the published encoder",
@@ -59,76 +62,107 @@ def differences_list(found: Iterable[Difference]) -> Display:
     return Display(f'<div class="vljepa"><ol>{items}</ol></div>', text)
 
 
-def capacity_table(records: Sequence[Record], memorised: Mapping[str, float] | None = None) -> Display:
-    """The three capacity runs, each judged by thresholds written before them.
+def capacity_table(records: Sequence[Record]) -> Display:
+    """The capacity runs, each judged by thresholds written before them.
 
     Args:
         records: of ``capacity_overfit``, ``capacity_oracle`` and ``capacity_table``; any settings, one row each.
-        memorised: setting of a record (``reading.setting``) -> what an image-blind memoriser of the captions it was
-            measured on reaches, nats per byte.
     """
     rows = []
     for record in records:
         exact, bits = metric(record, "greedy_exact"), metric(record, "infonce")
-        blind = (memorised or {}).get(f"{record.experiment}, {setting(record)}")
-        verdict = (
-            "not measured" if not exact or not bits else capacity_verdict(exact["value"], bits["value"], bits["n"])
-        )
         recipe = record.recipe
         rows.append([
             escape(_SENDS.get(record.experiment, record.experiment)) + f"<small>{escape(setting(record))}</small>",
             f"{recipe['plan_vectors']} x {recipe['dim']}<small>{2 * recipe['plan_vectors'] * recipe['dim']:,} bytes"
             "</small>",
             f"{record.dataset['n_train']:,}<small>{record.provenance['steps']:,} steps</small>",
-            "the same" if recipe.get("validate_on") == "train" else f"{record.dataset['n_val']:,} others",
-            number("val_loss", record.value("val_loss"))
-            + (f"<small>blind memoriser: {number('val_loss', blind)}</small>" if blind is not None else ""),
-            counted("greedy_exact", exact["value"], exact.get("n")) if exact else NOT_MEASURED,
-            f"{bits['value']:.2f}<small>of at most {math.log2(bits['n']):.2f}</small>" if bits else NOT_MEASURED,
-            escape(verdict),
+            "the same" if _by_heart(record) else f"{record.dataset['n_val']:,} others",
+            number("val_loss", record.value("val_loss")),
+            counted("greedy_exact", exact["value"], exact.get("n"))
+            + f"<small>one caption for all: 1 of {exact.get('n')}</small>" if exact else NOT_MEASURED,
+            f"{bits['value']:.2f}<small>of at most {math.log2(bits['n']):.2f}; chance: 0</small>"
+            if bits else NOT_MEASURED,
+            escape(_carried(record) or "not measured"),
         ])  # fmt: skip
     head = ["what is sent", "plan", "captions trained on", "measured on", "nats per byte", "recited exactly",
             "InfoNCE, bits", "verdict"]  # fmt: skip
     return html_table("Is 16 x 256 too small? Three ways to ask, at the published plan size.", head, rows)
 
 
+def _by_heart(record: Record) -> bool:
+    """Whether a run was measured on the captions that it was trained on."""
+    return record.recipe.get("validate_on") == "train"
+
+
+def _carried(record: Record) -> str | None:
+    """What a capacity run's plan was shown to carry; None where it was not measured."""
+    exact, bits = metric(record, "greedy_exact"), metric(record, "infonce")
+    if not exact or not bits:
+        return None
+    said = capacity_verdict(exact["value"], bits["value"], bits["n"])
+    # The decoder has learned these captions; what comes through the plan is which of them.
+    return (
+        said.replace("carries whole captions", f"names one of {exact['n']} captions learned by heart")
+        if _by_heart(record)
+        else said
+    )
+
+
+def ladder_table(rungs: Sequence[Rung]) -> Display:
+    """Every rung with all of its readings."""
+    rows = [
+        [
+            f"level {r.level}<small>{r.n_train:,} images, {r.image_size} px, {r.steps:,} steps</small>",
+            f"{r.needed.value:.1f}<small>and {r.wording:.1f} of wording</small>",
+            f"{r.infonce.value:.2f}<small>[{r.infonce.low:.2f}, {r.infonce.high:.2f}], at most {r.ceiling:.1f}</small>",
+            f"{r.gain.value:.1f}<small>[{r.gain.low:.1f}, {r.gain.high:.1f}]</small>",
+            f"{r.spent:.1f}<small>so at least {max(0.0, r.text_bound):.1f} come through the plan</small>",
+            f"{round(r.unique * r.needed.n)} of {r.needed.n}<small>{round(r.distinct * r.needed.n)} distinct scenes"
+            "</small>",
+            f"{r.cosine:.4f}",
+            "collapsed" if r.collapsed else "not collapsed",
+        ]
+        for r in rungs
+    ]
+    head = ["rung", "bits needed", "InfoNCE, bits", "gain over the blind twin, bits", "bits spent on a caption",
+            "distinct greedy captions", "plan cosine", ""]  # fmt: skip
+    return html_table("The ladder: bits a caption needs from its picture, and bits that arrive.", head, rows)
+
+
 def uses_plan(record: Record) -> bool | None:
-    """Whether the InfoNCE bound's 95% interval lies above 0; None where it was not measured."""
+    """Whether the InfoNCE bound is at least ``WORTH_NAMING`` bits and its 95% interval lies above 0; None: unknown."""
     found = metric(record, "infonce")
-    return None if found is None else found["low"] > 0
+    return None if found is None else found["low"] > 0 and found["value"] >= WORTH_NAMING
 
 
 def verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Display:
-    """What the chapter's numbers come to: do these decoders use their plans, and was a plan of that size too small?
+    """What the chapter's numbers come to: do decoders use their plans, and what does a plan of that size carry?
 
     Args:
-        records: captioning runs of this build.
-        capacity: the recorded capacity runs.
+        records: captioning runs.
+        capacity: capacity runs, from anywhere: they ask of the plan's size, not of the data.
     """
-    asked = [(record, uses_plan(record)) for record in records]
-    using = [TITLES.get(r.experiment, r.experiment) for r, used in asked if used]
-    measured = sum(used is not None for _, used in asked)
+    asked = [(record, used) for record in records if (used := uses_plan(record)) is not None]
+    using = [f"{TITLES.get(r.experiment, r.experiment)} on {r.data}" for r, used in asked if used]
     first = (
-        f"{len(using)} of {measured} captioning runs of this build take something from their plans that 95% intervals "
-        f"tell from nothing{' (' + ', '.join(using) + ')' if using else ''}."
+        f"{len(using)} of {len(asked)} captioning runs take at least {WORTH_NAMING} bits from their plans"
+        f"{' (' + ', '.join(using) + ')' if using else ''}."
     )
-    carried = [
-        (record, said)
-        for record in capacity
-        if (exact := metric(record, "greedy_exact")) and (bits := metric(record, "infonce"))
-        and (said := capacity_verdict(exact["value"], bits["value"], bits["n"])).startswith(("carries", "tells"))
-    ]  # fmt: skip
+    shown = [(record, said) for record in capacity if (said := _carried(record)) and not said.startswith("not shown")]
+    told = "; ".join(f"{_SENDS.get(r.experiment, r.experiment)}: {said}" for r, said in shown)
     if not capacity:
         label, second = "OPEN", "Capacity was not tested: there are no recorded capacity runs."
-    elif carried:
-        label = "NOT SHOWN TO BE CAPACITY" if len(using) == measured else "NOT CAPACITY"
-        best = "; ".join(f"{_SENDS.get(r.experiment, r.experiment)}: {said}" for r, said in carried)
+    elif not shown:
+        label, second = "OPEN", f"None of the {len(capacity)} capacity runs passed its threshold."
+    elif all(_by_heart(record) for record, _ in shown):
+        label = "LARGE ENOUGH TO NAME AN IMAGE"
         second = (
-            f"A plan of 16 x 256 numbers is large enough for captions that are put into it, in {len(carried)} of "
-            f"{len(capacity)} tests ({best})."
+            f"A plan of 16 x 256 numbers tells images apart once it is made to, with the published recipe ({told})."
         )
     else:
-        label, second = "OPEN", f"None of the {len(capacity)} capacity tests passed its threshold: capacity stays open."
+        label = "LARGE ENOUGH FOR UNSEEN CAPTIONS"
+        second = f"A plan of 16 x 256 numbers carries captions that it was not trained on ({told})."
     return Display(
         f'<div class="vljepa"><strong>{escape(label)}</strong>: {escape(first)} {escape(second)}</div>',
         f"{label}: {first} {second}",

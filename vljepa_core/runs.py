@@ -99,9 +99,9 @@ def run(
     other; the second one loads what the first has made. Under torchrun all processes make it together.
 
     Args:
-        experiment: ``test0``, ``run1``, ``run2``, ``test3``, ``run3`` or ``run4``.
+        experiment: one of ``recipes.EXPERIMENTS``: the study's six, or a control of the audit.
         scale: ``smoke``, ``laptop`` or ``paper``.
-        data: ``scenes``, ``shapes`` or a folder with COCO captions.
+        data: ``scenes``, ``scenes:LEVEL``, ``shapes``, ``coco`` or a folder with COCO captions.
         seed: of the caption draw, initial weights, order and sampling.
         device: ``cpu``, ``cuda`` or ``mps``; the best there is by default.
         fresh: forget an earlier record and checkpoints of this very run.

@@ -3,7 +3,7 @@
 Two verdicts are kept apart. ``by_code`` applies the published thresholds to the *sampled* captions, as the
 published code does. The report's own verdict reads collapse off the *greedy* captions: fewer than
 ``COLLAPSE_SHARE`` distinct ones (or one alone) is FAIL whatever the samples look like. (By its own code the
-published Runs 2-4 are WEAK, not FAIL.)
+published Runs 2-4 are WEAK or, depending on an overlap that is not reported, PARTIAL; not FAIL.)
 """
 
 from __future__ import annotations

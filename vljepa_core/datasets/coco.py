@@ -265,7 +265,8 @@ def assemble(
     )
     counts["captions not in ASCII, kept"] = sum(not text.isascii() for text in texts)
     return Dataset(
-        name=folder.name,
+        # A name of generated data would pass for them.
+        name=re.sub(r"^(?=(shapes|scenes)\b)", "folder-", folder.name),
         images=cache.pixels,
         captions=captions,
         image_ids=ids,

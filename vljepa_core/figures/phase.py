@@ -15,7 +15,7 @@ from vljepa_core.ladder import Rung
 
 @styled
 def phase_diagram(rungs: Sequence[Rung]) -> Display:
-    """Difficulty down, training images across; colour and number: share of the needed bits that are delivered.
+    """Difficulty down, training images across; colour and number: share of the bits that InfoNCE shows to arrive.
 
     Rungs of one image size; several of one place (seeds) are averaged. A cell with a cross has collapsed.
 
@@ -36,11 +36,11 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
             continue
         at = levels.index(level), counts.index(n)
         shares[at] = np.mean([rung.delivered for rung in here])
-        gain = np.mean([rung.gain.value for rung in here])
+        bits = np.mean([rung.infonce.value for rung in here])
         fallen = sum(rung.collapsed for rung in here)
-        text[at] = f"{shares[at]:.0%}\n{gain:.1f} bits" + ("\n× collapsed" if fallen == len(here) else "")
+        text[at] = f"{shares[at]:.0%}\n{bits:.1f} bits" + ("\n× collapsed" if fallen == len(here) else "")
         said.append(
-            f"level {level}, {n:,} images: {gain:.1f} of {here[0].needed.value:.1f} bits ({shares[at]:.0%})"
+            f"level {level}, {n:,} images: {bits:.1f} of {here[0].ceiling:.1f} bits ({shares[at]:.0%})"
             + (f", {fallen} of {len(here)} collapsed" if fallen else "")
         )
     fig = new_figure(1.1 + 0.72 * len(levels))
@@ -58,12 +58,12 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
     ax.tick_params(axis="y", rotation=0)
     ax.set_xlabel("training images")
     ax.set_ylabel("difficulty, and bits a caption needs")
-    steps = sorted({rung.steps for rung in rungs})
+    steps = sorted({f"{rung.steps:,}" for rung in rungs})
     (size,) = sizes
-    alt = f"Phase diagram at {size} px. Bits delivered of bits needed: {'; '.join(said)}."
+    alt = f"Phase diagram at {size} px. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
     caption = (
-        "Number and colour: share of the needed bits that the decoder takes from its plan (gain over a trained blind "
-        f"model). {'–'.join(f'{s:,}' for s in sorted({steps[0], steps[-1]}))} optimiser steps each, {size} px."
+        "Number and colour: InfoNCE as a share of what it could show, which is the bits needed, or log2 of the images "
+        f"measured where that is less; 0 where its 95% interval holds 0. {size} px, {' or '.join(steps)} steps."
     )
     return show(fig, alt, caption)
 
