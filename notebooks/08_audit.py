@@ -119,17 +119,18 @@ report_audit.differences_list(
 # known distribution, and every caption says all of the facts. So difficulty can be turned up from one coloured thing on an empty page
 # (level 0, like Test 0) to crowded pictures with a flat tail (level 4), and what arrives can be set against what is needed.
 #
-# Run 2's recipe at `laptop` size for about 500 optimiser steps, in bfloat16 arithmetic, on more or fewer different images. What arrives is read off
-# InfoNCE, which errs in one direction only, as a share of what it could show: the bits needed, or $\log_2$ of the images it was measured
-# on where that is less.
+# Run 2 at `laptop` size for about 500 optimiser steps, in bfloat16 arithmetic, on more or fewer different images: with the published loss, and
+# with its cross-entropy alone, without label smoothing and diversity loss, as Test 0 was trained. What arrives is read off InfoNCE, which errs
+# in one direction only, as a share of what it could show: the bits needed, or $\log_2$ of the images it was measured on where that is less.
 
 # %%
 rungs = ladder.rungs(vljepa_core.recorded_sweep("ladder"))
 figures.phase_diagram(rungs)
 
 # %% [markdown]
-# All readings of every rung. The last bound needs no second training: what a caption costs on average without any picture is known from the
-# generator, and what the decoder spends less than that has come through the plan. It says nothing until the text has been learned.
+# All readings of every rung. The second bound needs no images to tell apart: what a caption costs on average without any picture is known from
+# the generator, and what the decoder spends less than that has come through the plan. It says nothing until the text has been
+# learned, and label smoothing, which makes a decoder spend more than it must, is at its expense.
 
 # %%
 report_audit.ladder_table(rungs)

@@ -113,10 +113,9 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
     """Every rung with all of its readings."""
     rows = [
         [
-            f"level {r.level}<small>{r.n_train:,} images, {r.image_size} px, {r.steps:,} steps</small>",
+            f"level {r.level}, {r.loss}<small>{r.n_train:,} images, {r.image_size} px, {r.steps:,} steps</small>",
             f"{r.needed.value:.1f}<small>and {r.wording:.1f} of wording</small>",
             f"{r.infonce.value:.2f}<small>[{r.infonce.low:.2f}, {r.infonce.high:.2f}], at most {r.ceiling:.1f}</small>",
-            f"{r.gain.value:.1f}<small>[{r.gain.low:.1f}, {r.gain.high:.1f}]</small>",
             f"{r.spent:.1f}<small>so at least {max(0.0, r.text_bound):.1f} come through the plan</small>",
             f"{round(r.unique * r.needed.n)} of {r.needed.n}<small>{round(r.distinct * r.needed.n)} distinct scenes"
             "</small>",
@@ -125,7 +124,7 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
         ]
         for r in rungs
     ]
-    head = ["rung", "bits needed", "InfoNCE, bits", "gain over the blind twin, bits", "bits spent on a caption",
+    head = ["rung", "bits needed", "InfoNCE, bits", "bits spent on a caption",
             "distinct greedy captions", "plan cosine", ""]  # fmt: skip
     return html_table("The ladder: bits a caption needs from its picture, and bits that arrive.", head, rows)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from vljepa_core.figures.confusion import RAMP
 from vljepa_core.figures.display import Display, show
@@ -15,9 +16,9 @@ from vljepa_core.ladder import Rung
 
 @styled
 def phase_diagram(rungs: Sequence[Rung]) -> Display:
-    """Difficulty down, training images across; colour and number: share of the bits that InfoNCE shows to arrive.
+    """Difficulty down, training images across, a panel per loss; colour: share of the bits that arrive, by InfoNCE.
 
-    Rungs of one image size; several of one place (seeds) are averaged. A cell with a cross has collapsed.
+    Rungs of one image size; several of one place (seeds) are averaged. An empty cell was not run.
 
     Raises:
         ValueError: no rungs, or rungs of several image sizes.
@@ -25,39 +26,18 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
     sizes = {rung.image_size for rung in rungs}
     if len(sizes) != 1:
         raise ValueError(f"phase_diagram draws rungs of one image size, got {sorted(sizes) or 'none'}")
+    losses = list(dict.fromkeys(rung.loss for rung in rungs))
     levels = sorted({rung.level for rung in rungs})
     counts = sorted({rung.n_train for rung in rungs})
-    places = {(level, n): [r for r in rungs if (r.level, r.n_train) == (level, n)] for level in levels for n in counts}
-    shares = np.full((len(levels), len(counts)), np.nan)
-    text = np.full(shares.shape, "", dtype=object)
+    fig = new_figure(1.3 + 0.75 * len(levels))
+    axes = fig.subplots(1, len(losses), sharey=True, squeeze=False)[0]
     said = []
-    for (level, n), here in places.items():
-        if not here:
-            continue
-        at = levels.index(level), counts.index(n)
-        shares[at] = np.mean([rung.delivered for rung in here])
-        bits = np.mean([rung.infonce.value for rung in here])
-        fallen = sum(rung.collapsed for rung in here)
-        text[at] = f"{shares[at]:.0%}\n{bits:.1f} bits" + ("\n× collapsed" if fallen == len(here) else "")
-        said.append(
-            f"level {level}, {n:,} images: {bits:.1f} of {here[0].ceiling:.1f} bits ({shares[at]:.0%})"
-            + (f", {fallen} of {len(here)} collapsed" if fallen else "")
-        )
-    fig = new_figure(1.1 + 0.72 * len(levels))
-    ax = fig.add_subplot()
-    sns.heatmap(
-        np.clip(shares, 0, 1), ax=ax, vmin=0, vmax=1, cmap=RAMP, cbar=False, annot=text, fmt="",
-        annot_kws={"color": INK, "fontsize": 9},
-        xticklabels=[f"{n:,}" for n in counts],
-        yticklabels=[f"level {level}\n{_needed(rungs, level):.1f} bits" for level in levels],
-    )  # fmt: skip
-    ax.hlines(np.arange(len(levels) + 1), 0, len(counts), color=INK, alpha=0.18, linewidth=0.5)
-    ax.vlines(np.arange(len(counts) + 1), 0, len(levels), color=INK, alpha=0.18, linewidth=0.5)
-    ax.grid(False)
-    ax.tick_params(length=0)
-    ax.tick_params(axis="y", rotation=0)
-    ax.set_xlabel("training images")
-    ax.set_ylabel("difficulty, and bits a caption needs")
+    for ax, loss in zip(axes, losses, strict=True):
+        said += _panel(ax, [rung for rung in rungs if rung.loss == loss], levels, counts)
+        ax.set_title(loss, loc="left", fontsize=9.5)
+    needed = {rung.level: rung.needed.value for rung in rungs}
+    axes[0].set_yticks(np.arange(len(levels)) + 0.5, [f"level {n}\n{needed[n]:.1f} bits" for n in levels], rotation=0)
+    axes[0].set_ylabel("difficulty, bits a caption needs")
     steps = sorted({f"{rung.steps:,}" for rung in rungs})
     (size,) = sizes
     alt = f"Phase diagram at {size} px. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
@@ -68,5 +48,33 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
     return show(fig, alt, caption)
 
 
-def _needed(rungs: Sequence[Rung], level: int) -> float:
-    return next(rung.needed.value for rung in rungs if rung.level == level)
+def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], counts: list[int]) -> list[str]:
+    """Draw the rungs of one loss; returns what they say, in words."""
+    shares = np.full((len(levels), len(counts)), np.nan)
+    text = np.full(shares.shape, "", dtype=object)
+    said = []
+    for row, level in enumerate(levels):
+        for column, n in enumerate(counts):
+            here = [rung for rung in rungs if (rung.level, rung.n_train) == (level, n)]
+            if not here:
+                continue
+            share = float(np.mean([rung.delivered for rung in here]))
+            bits = float(np.mean([rung.infonce.value for rung in here]))
+            fallen = sum(rung.collapsed for rung in here)
+            shares[row, column] = share
+            text[row, column] = f"{share:.0%}\n{bits:.1f} bits" + ("\ncollapsed" if fallen == len(here) else "")
+            said.append(
+                f"{here[0].loss}, level {level}, {n:,} images: {bits:.1f} of {here[0].ceiling:.1f} bits ({share:.0%})"
+                + (f", {fallen} of {len(here)} collapsed" if fallen else "")
+            )
+    labels = [f"{n:,}" for n in counts]
+    sns.heatmap(
+        shares, ax=ax, vmin=0, vmax=1, cmap=RAMP, cbar=False, annot=text, fmt="", mask=np.isnan(shares),
+        annot_kws={"color": INK, "fontsize": 8.5}, xticklabels=labels,
+    )  # fmt: skip
+    ax.hlines(np.arange(len(levels) + 1), 0, len(counts), color=INK, alpha=0.18, linewidth=0.5)
+    ax.vlines(np.arange(len(counts) + 1), 0, len(levels), color=INK, alpha=0.18, linewidth=0.5)
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.set_xlabel("training images")
+    return said
