@@ -37,7 +37,7 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
         ax.set_title(loss, loc="left", fontsize=9.5)
     needed = {rung.level: rung.needed.value for rung in rungs}
     axes[0].set_yticks(np.arange(len(levels)) + 0.5, [f"level {n}\n{needed[n]:.1f} bits" for n in levels], rotation=0)
-    axes[0].set_ylabel("difficulty, bits a caption needs")
+    axes[0].set_ylabel("difficulty")
     steps = sorted({f"{rung.steps:,}" for rung in rungs})
     (size,) = sizes
     alt = f"Phase diagram at {size} px. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
