@@ -90,7 +90,7 @@ figures.decision_tree(path)
 # The tree has a fault that no verdict can repair: its last box is reached by *exclusion*. Three decoders failed, so the
 # bottleneck must be too small; but no experiment varies the bottleneck, none asks whether different images send different plans, and
 # none compares its loss with that of a model that sees no image. A recipe that never makes the encoder informative fails in all
-# three decoders alike, at 8 KB as at 8 MB.
+# three decoders alike, at 8 KB as at 8 MB. The next chapter asks the plan's size directly.
 #
 # Whatever path was highlighted above, it is the path of one seed at one scale on one kind of data. Where records of other seeds or data
 # exist they stand in the *recorded* column.

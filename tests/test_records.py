@@ -9,8 +9,10 @@ import re
 import pytest
 
 from tests.conftest import REPOSITORY, SHARED
-from vljepa_core.recipes import STUDY, recipe
+from vljepa_core import ladder
+from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
 from vljepa_core.records import RECORDED, keep, read_record, recorded, recorded_path
+from vljepa_core.sweeps import recorded_sweep
 
 PATHS = sorted(RECORDED.glob("*/*.json"))
 each_record = pytest.mark.parametrize("path", PATHS, ids=[f"{p.parent.name}-{p.stem}" for p in PATHS])
@@ -76,13 +78,23 @@ def test_a_run_that_wrote_one_training_caption_verbatim_is_kept_without_words(tm
 
 
 def test_the_readme_says_what_the_records_say() -> None:
-    text = (REPOSITORY / "README.md").read_text()
-    photographs = {e: r for e in STUDY for r in recorded(e) if (r.data, r.seed) == ("flickr8k", 0)}
+    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    found = [record for name in EXPERIMENTS for record in recorded(name)]
+    photographs = {r.experiment: r for r in found if (r.data, r.seed) == ("flickr8k", 0)}
     for experiment in ("run1", "run2", "run3", "run4"):
         record = photographs[experiment]
         assert record.value("greedy_unique") * len(record.captions) == 1 and len(record.captions) == 400
         assert f"{record.value('plan_cosine'):.3f}" == "1.000"
     assert "each write 1 sentence for 400 validation" in text and "images is 1.000 in all four" in text
-    probe = photographs["test3"]
+    probe, run2, table = (photographs[name] for name in ("test3", "run2", "capacity_table"))
     for metric in ("accuracy", "majority", "balanced_accuracy"):
         assert f"{probe.value(metric):.1%}" in text
+    assert all(f"{row['plan_cosine']:.3f}" == "1.000" for row in run2.timeline if row["step"] >= 16)
+    assert f"takes {run2.value('infonce'):.3f} bits per caption" in text
+    for name in ("plan", "untrained", "pixels"):
+        assert f"{run2.value(f'probe_{name}'):.1%}" in text
+    assert table.value("greedy_exact") == 1 and table.dataset["n_val"] == 256
+    rungs = {(r.loss, r.level, r.n_train): r for r in ladder.rungs(recorded_sweep("ladder"))}
+    published, alone = (rungs[loss, 0, 500] for loss in ("as published", "cross-entropy alone"))
+    assert published.collapsed and not alone.collapsed
+    assert f"needs {alone.needed.value:.1f} bits" in text and f"{alone.infonce.value:.1f} bits arrive" in text
