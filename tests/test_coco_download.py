@@ -290,7 +290,7 @@ def test_ctrl_c_leaves_a_usable_state(tmp_path: Path, server: CocoServer, undist
     server.before_answer = interrupt
     started = time.monotonic()
     out, err = child.communicate(timeout=60)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30  # 3 s at the server, and Python's start on a busy machine
     assert child.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
     server.before_answer, server.delay, server.asked = lambda number: None, 0.0, []
     child = cli(tmp_path, server, N)
