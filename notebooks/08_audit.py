@@ -88,6 +88,8 @@ figures.collapse_timeline(records[1])
 # - **Send the caption itself**: an encoder of the study's own kind reads the caption instead of the image. Measured on captions that it was
 #   not trained on.
 # - **A free plan for every image**: 256 plans learned directly, with no encoder before them.
+#
+# A row that is missing has not been run yet: `python -m vljepa_core run capacity_oracle --keep` makes it.
 
 # %%
 capacity = [
