@@ -94,6 +94,8 @@ def test_the_readme_says_what_the_records_say() -> None:
     for name in ("plan", "untrained", "pixels"):
         assert f"{run2.value(f'probe_{name}'):.1%}" in text
     assert table.value("greedy_exact") == 1 and table.dataset["n_val"] == 256
+    overfit = photographs["capacity_overfit"]
+    assert overfit.value("greedy_unique") * 256 == overfit.value("greedy_exact") * 256 == 1
     rungs = {(r.loss, r.level, r.n_train): r for r in ladder.rungs(recorded_sweep("ladder"))}
     published, alone = (rungs[loss, 0, 500] for loss in ("as published", "cross-entropy alone"))
     assert published.collapsed and not alone.collapsed
