@@ -43,7 +43,8 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
     alt = f"Phase diagram at {size} px. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
     caption = (
         "Number and colour: InfoNCE as a share of what it could show, which is the bits needed, or log2 of the images "
-        f"measured where that is less; 0 where its 95% interval holds 0. {size} px, {' or '.join(steps)} steps."
+        f"measured where that is less; 0 where its 95% interval holds 0. {size} px, {' or '.join(steps)} steps. "
+        "An empty cell was not run."
     )
     return show(fig, alt, caption)
 
@@ -59,7 +60,7 @@ def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], counts: list[int]
             if not here:
                 continue
             share = float(np.mean([rung.delivered for rung in here]))
-            bits = float(np.mean([rung.infonce.value for rung in here]))
+            bits = round(float(np.mean([rung.infonce.value for rung in here])), 1) + 0.0  # no -0.0
             fallen = sum(rung.collapsed for rung in here)
             shares[row, column] = share
             text[row, column] = f"{share:.0%}\n{bits:.1f} bits" + ("\ncollapsed" if fallen == len(here) else "")
