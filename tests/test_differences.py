@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 import vljepa_core
 from tests.conftest import TINY
 from vljepa_core import differences, tokenizer
+from vljepa_core.metrics import word_overlap
 from vljepa_core.published import DIFFERENCES
 from vljepa_core.runs import load_model, prepare
 
@@ -75,6 +77,14 @@ def test_all_six_are_shown_and_pairs_of_records_are_set_side_by_side(data_dir: P
 def test_the_published_numbers_are_weak_by_the_published_code() -> None:
     lines = differences.verdict_by_code()
     assert len(lines) == 3 and all("say WEAK or PARTIAL (by" in line and "report FAIL" in line for line in lines)
+
+
+def test_two_random_coco_captions_overlap_about_as_far_as_the_threshold(coco_captions: Path) -> None:
+    """So an overlap that is not reported can lie on either side of the 15% between WEAK and PARTIAL."""
+    texts = [row["caption"] for row in json.loads(coco_captions.read_text())["annotations"]]
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(len(texts), size=(5_000, 2))
+    assert np.mean([word_overlap(texts[i], texts[j]) for i, j in pairs]) == pytest.approx(0.158, abs=0.008)
 
 
 def test_parameters_are_counted() -> None:
