@@ -346,7 +346,7 @@ class Pace:
 
 def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     """Table to the terminal and to a file; records to where they are committed."""
-    from vljepa_core import records as kept
+    from vljepa_core.records import keep as keep_record
     from vljepa_core.records import read_record, recorded_path
 
     records = [read_record(run.folder / "record.json") for run in runs]
@@ -363,7 +363,7 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
         if place in places[:i]:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
     for record, place in zip(records, places, strict=True):
-        kept.keep(record, place)
+        keep_record(record, place)
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
 
