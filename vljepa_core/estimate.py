@@ -11,7 +11,8 @@ from vljepa_core.runs import Prepared
 from vljepa_core.train import Trainer, choose_device, steps_of
 
 TIMED_STEPS = 7  # of which 1, 2 and 4 are on the timeline and take longer: fewer than half
-VALIDATION_SHARE = 1.4  # validations, and a final evaluation of a quarter (Run 4 at laptop, one thread); a blind twin takes less
+# Validations, and a final evaluation of a quarter (Run 4 at laptop, one thread); a blind twin takes less.
+VALIDATION_SHARE = 1.4
 
 
 def estimate_seconds(run: Prepared, device: str | None = None) -> float:
