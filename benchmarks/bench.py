@@ -49,8 +49,8 @@ from vljepa_core.evaluate import evaluate  # noqa: E402
 from vljepa_core.files import write_atomically  # noqa: E402
 from vljepa_core.generate import generate  # noqa: E402
 from vljepa_core.metrics import content_match, unique_share, unique_words, word_overlap  # noqa: E402
-from vljepa_core.objectives import EVAL_BATCH  # noqa: E402
 from vljepa_core.recipes import recipe  # noqa: E402
+from vljepa_core.resident import EVAL_BATCH  # noqa: E402
 from vljepa_core.train import Trainer, autocast, choose_device, epoch_order  # noqa: E402
 
 PARTS = ("train", "generate", "evaluate")

@@ -12,8 +12,9 @@ from tests.conftest import TINY
 from vljepa_core import plan_probes, probes, runs, tokenizer
 from vljepa_core.blind import gain_over_blind, mismatch
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import Resident, caption_nats
+from vljepa_core.objectives import caption_nats
 from vljepa_core.records import Record
+from vljepa_core.resident import Resident
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,9 @@ import vljepa_core
 from tests.conftest import TINY
 from vljepa_core.describe import data_flow, describe
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import Resident, caption_nats
+from vljepa_core.objectives import caption_nats
 from vljepa_core.recipes import RecipeError, recipe
+from vljepa_core.resident import Resident
 from vljepa_core.runs import load_model, prepare
 
 

@@ -21,9 +21,10 @@ from vljepa_core import checkpoints, provenance, runs, tokenizer
 from vljepa_core.blind import gain_over_blind, with_gain
 from vljepa_core.datasets.selection import select
 from vljepa_core.geometry import plan_geometry
-from vljepa_core.objectives import Resident, caption_loss, caption_nats, diversity_loss
+from vljepa_core.objectives import caption_loss, caption_nats, diversity_loss
 from vljepa_core.recipes import recipe
 from vljepa_core.records import RecordError, read_record
+from vljepa_core.resident import Resident
 from vljepa_core.train import Trainer, epoch_order, learning_rate_at, steps_of
 
 CPU = torch.device("cpu")

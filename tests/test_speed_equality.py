@@ -12,8 +12,9 @@ from benchmarks import published_path
 from tests.test_published_path import both
 from vljepa_core import tokenizer
 from vljepa_core.model.layers import attention
-from vljepa_core.objectives import by_length, caption_loss, padded_length
+from vljepa_core.objectives import by_length, caption_loss
 from vljepa_core.recipes import RecipeError, recipe
+from vljepa_core.resident import padded_length
 from vljepa_core.train import autocast, epoch_order, precision_of
 
 CPU = torch.device("cpu")

@@ -20,7 +20,7 @@ from vljepa_core.recipes import Recipe
 from vljepa_core.recipes import recipe as published_recipe
 from vljepa_core.train import steps_of
 
-ROOMS = ("visual_encoder", "text_encoder", "fusion", "predictor", "free_plans", "decoder", "classifier")
+ROOMS = ("visual_encoder", "text_encoder", "fusion", "predictor", "free_plans", "decoder", "classifier", "auxiliary")
 
 
 def parameters_by_room(model: nn.Module) -> dict[str, int]:

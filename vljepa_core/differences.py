@@ -16,10 +16,11 @@ import torch
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.describe import parameters_by_room
 from vljepa_core.model.vljepa import IMAGENET_MEAN, IMAGENET_STD, VLJEPA
-from vljepa_core.objectives import Resident, caption_nats
+from vljepa_core.objectives import caption_nats
 from vljepa_core.published import DIFFERENCES, PUBLISHED
 from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import Record
+from vljepa_core.resident import Resident
 from vljepa_core.verdicts import caption_verdict
 
 EMBEDDINGS = 10_000  # drawn to count what dropout drops

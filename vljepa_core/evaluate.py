@@ -17,9 +17,10 @@ from vljepa_core.linear_probes import category_probes, frozen_plans
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.neighbours import nearest
-from vljepa_core.objectives import Resident, caption_nats, class_logits
+from vljepa_core.objectives import caption_nats, class_logits
 from vljepa_core.plan_probes import probe_plans
 from vljepa_core.recipes import Recipe
+from vljepa_core.resident import Resident
 from vljepa_core.verdicts import Verdict, caption_verdict, test0_verdict, test3_verdict
 
 
@@ -78,7 +79,7 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
     resident, train = (Resident(examples[split], device, recipe.plan_source) for split in ("val", "train"))
     nats, counts, plans = caption_nats(model, resident)
     found = {"val_loss": metrics.mean_metric(nats / counts, weights=counts)} | _geometry(plans)
-    found |= probe_plans(model, resident, plans, train)
+    found |= probe_plans(model, resident, plans, train, recipe.scored_images)
     known = {metrics.tokenise(text) for text in examples["train"].texts}
     found["reference_unique_words"] = metrics.unique_words(validation.texts)
     captions: dict[str, list[str]] = {"reference": validation.texts}
@@ -119,7 +120,7 @@ def _read_frozen(
     Only where plans are made of images, and judged on others than they were trained on.
     """
     train, validation = examples["train"], examples["val"]
-    plans = {split: frozen_plans(model, examples[split].images) for split in ("train", "val")}
+    plans = {split: frozen_plans(model, examples[split].seen) for split in ("train", "val")}
     judged.metrics.update(category_probes(model, plans, recipe, examples, categories, seed))
     if recipe.objective == "classify":
         return

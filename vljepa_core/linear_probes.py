@@ -26,8 +26,8 @@ from vljepa_core.datasets.categories import CategoryFinder
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.metrics import BOOTSTRAP_RESAMPLES, Metric, mean_metric
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import EVAL_BATCH
 from vljepa_core.recipes import Recipe
+from vljepa_core.resident import EVAL_BATCH
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)  # inverse ones (sklearn's C), for standardised rows of length about 1
 FOLDS = 3
@@ -68,7 +68,7 @@ def category_probes(
         return {}
     images = {split: examples[split].images[rows] for split, rows in known.items()}
     start = untrained(model, recipe, seed)
-    at_start = {split: frozen_plans(start, some) for split, some in images.items()}
+    at_start = {split: frozen_plans(start, examples[split].seen[rows]) for split, rows in known.items()}
     trained = {split: plans[split][rows] for split, rows in known.items()}
     sources = {
         "pixels": images,
@@ -98,15 +98,15 @@ def untrained(model: VLJEPA, recipe: Recipe, seed: int) -> VLJEPA:
 
 
 @torch.no_grad()
-def frozen_plans(model: VLJEPA, images: np.ndarray) -> np.ndarray:
-    """Plans of images uint8 (N, S, S, 3) in full precision, dropout off: float32 (N, K, D)."""
+def frozen_plans(model: VLJEPA, seen: np.ndarray) -> np.ndarray:
+    """Plans of images uint8 (N, S, S, 3), or of features (N, P, C), in full precision, dropout off: float32 (N, K, D)."""
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     with torch.autocast(device.type, enabled=False):  # bfloat16 would round away what is to be looked for
         parts = [
-            model.plan(torch.from_numpy(np.ascontiguousarray(images[i : i + EVAL_BATCH])).to(device)).cpu().numpy()
-            for i in range(0, len(images), EVAL_BATCH)
+            model.plan(torch.from_numpy(np.ascontiguousarray(seen[i : i + EVAL_BATCH])).to(device)).cpu().numpy()
+            for i in range(0, len(seen), EVAL_BATCH)
         ]
     model.train(training)
     return np.concatenate(parts)

@@ -6,79 +6,22 @@ validation numbers after every epoch.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vljepa_core import distributed, tokenizer
-from vljepa_core.datasets.selection import Examples
+from vljepa_core import auxiliary_losses, distributed, tokenizer
 from vljepa_core.distributed import WHOLE, Part
 from vljepa_core.generate import generate
 from vljepa_core.geometry import plan_geometry
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe
+from vljepa_core.resident import Resident, padded_length
 
-EVAL_BATCH = 128
 LENGTH_GROUPS = 4
-# Captions are padded to 1 + a multiple of this, BOS being read and not predicted. Matrix kernels are compiled for every
-# new shape, and it is as well to meet the same ones again.
-LENGTH_STEP = 8
-
-
-class Resident:
-    """One split's plan sources and ids, on the device as they are stored: uint8 pixels, int32 ids.
-
-    ``plan_source`` as in the recipe: what ``VLJEPA.plan`` is given is the images, the captions' ids, the row numbers
-    of a table, or 0.
-    """
-
-    def __init__(self, examples: Examples, device: torch.device, plan_source: str = "image") -> None:
-        self.ids = torch.from_numpy(examples.ids.astype(np.int32)).to(device)
-        if plan_source == "image":
-            self.source = torch.from_numpy(np.ascontiguousarray(examples.images)).to(device)
-        elif plan_source == "caption":
-            self.source = self.ids
-        else:
-            rows = torch.arange(len(examples), device=device)
-            self.source = rows if plan_source == "table" else torch.zeros_like(rows)
-        self.lengths = (examples.ids != tokenizer.PAD).sum(axis=1)
-        self.labels = None if examples.labels is None else torch.from_numpy(examples.labels).to(device)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def targets(self, index: np.ndarray) -> int:
-        """How many terms a batch's mean cross-entropy has: its predicted bytes, or its labels."""
-        return int((self.lengths[index] - 1).sum()) if self.labels is None else len(index)
-
-    def first(self, n: int) -> Resident:
-        """The first n of it, or all where there are fewer; views, no copies."""
-        part = copy.copy(self)
-        part.source, part.ids, part.lengths = self.source[:n], self.ids[:n], self.lengths[:n]
-        part.labels = None if self.labels is None else self.labels[:n]
-        return part
-
-    def batch(self, index: np.ndarray) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Plan sources (B, ...), ids (B, N) int64, labels (B,) or None.
-
-        N is what the longest of these captions needs; on a GPU, where a new shape costs more than padding, it is
-        always the same.
-        """
-        rows = torch.from_numpy(index).to(self.ids.device)
-        labels = None if self.labels is None else self.labels[rows]
-        ids = self.ids[rows]
-        if ids.device.type == "cpu":
-            ids = ids[:, : padded_length(int(self.lengths[index].max()))]
-        return self.source[rows], ids.long(), labels
-
-    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """All of it in order, for evaluation."""
-        for start in range(0, len(self), EVAL_BATCH):
-            yield self.batch(np.arange(start, min(start + EVAL_BATCH, len(self))))
+Further = tuple[float, Tensor, float]  # weight, value, and what share of its report this process's value is
+LEJEPA_NORMAL = 0.05  # weight of SIGReg beside likeness, the paper's lambda
 
 
 def diversity_loss(plan: Tensor) -> Tensor:
@@ -103,11 +46,6 @@ def caption_loss(logits: Tensor, ids: Tensor, label_smoothing: float, reduction:
     )
 
 
-def padded_length(longest: int) -> int:
-    """Ids to pad captions to, the longest of which has ``longest`` of them."""
-    return -(-(longest - 1) // LENGTH_STEP) * LENGTH_STEP + 1
-
-
 def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
     """A batch's captions (B, N) in groups of similar length: their rows (B_g,), and ids (B_g, N_g).
 
@@ -127,10 +65,15 @@ def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 class Captioning:
-    """Next-byte cross-entropy with label smoothing, plus the weighted diversity loss."""
+    """Next-byte cross-entropy with label smoothing, plus the weighted diversity loss; and what interventions add.
+
+    ``epoch`` is where training is, from 0: it says whether ``recipe.pretrain`` is still going on, during which no
+    captions are decoded, so that there is no ``train_loss``.
+    """
 
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
+        self.epoch = 0
 
     def loss(
         self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE
@@ -139,9 +82,16 @@ class Captioning:
 
         Of several processes (``distributed``), each gives its terms of the batch's loss; ``mine`` has their weight.
         """
+        pretraining = self.epoch < self.recipe.pretrain_epochs
+        if pretraining and self.recipe.pretrain == "lejepa":
+            return self._lejepa(model, source, mine)
         plan = model.plan(source)
+        further = self._further(model, plan, ids, labels, mine)
+        if pretraining:
+            return self._with(plan.new_zeros(()), {}, further)
+        read = auxiliary_losses.nested(plan) if self.recipe.nested_plan else plan
         nats = [
-            caption_loss(model.decoder(plan[rows], part[:, :-1]), part, self.recipe.label_smoothing, "sum")
+            caption_loss(model.decoder(read[rows], part[:, :-1]), part, self.recipe.label_smoothing, "sum")
             for rows, part in by_length(ids)
         ]
         cross_entropy = torch.stack(nats).sum() / (ids[:, 1:] != tokenizer.PAD).sum() * mine.share
@@ -149,7 +99,61 @@ class Captioning:
         total = cross_entropy
         if self.recipe.diversity_weight > 0:
             total = total + self.recipe.diversity_weight * diversity
-        return total, {"train_loss": cross_entropy.detach(), "diversity": diversity.detach() / distributed.size()}
+        parts = {"train_loss": cross_entropy.detach(), "diversity": diversity.detach() / distributed.size()}
+        return self._with(total, parts, further)
+
+    def _with(self, total: Tensor, parts: dict, further: dict[str, Further]) -> tuple[Tensor, dict]:
+        for name, (weight, loss, share) in further.items():
+            total = total + weight * loss
+            parts[name] = loss.detach() * share
+        return total, parts
+
+    def _further(
+        self, model: VLJEPA, plan: Tensor, ids: Tensor, words: Tensor | None, mine: Part
+    ) -> dict[str, Further]:
+        """Every further loss that the recipe asks for.
+
+        Those that compare the examples of a batch are computed by every process on the whole batch, with gradients into
+        its own rows; the others are a process's terms of the batch's mean.
+        """
+        whole = 1 / distributed.size()
+        r, found = self.recipe, {}
+        if r.sigreg_weight > 0 or r.vicreg_weight > 0:
+            places = distributed.rows_of_all(plan, mine).transpose(0, 1)  # (K, B, D): the plans at each of K places
+            if r.sigreg_weight > 0:
+                found["sigreg"] = (r.sigreg_weight, auxiliary_losses.sigreg(places), whole)
+            if r.vicreg_weight > 0:
+                found["vicreg"] = (r.vicreg_weight, auxiliary_losses.vicreg(places), whole)
+        if r.align_weight > 0:
+            heads = model.auxiliary
+            of_plan, of_caption = (distributed.rows_of_all(x, mine) for x in heads.both_sides(plan, words))
+            if r.align == "infonce":
+                loss = auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale)
+            else:
+                loss = auxiliary_losses.siglip(of_plan, of_caption, heads.log_scale, heads.shift)
+            found["align"] = (r.align_weight, loss, whole)
+        own_share = len(plan) / mine.rows if distributed.size() > 1 else 1.0
+        if r.words_weight > 0:
+            loss = auxiliary_losses.words_loss(model.auxiliary.word_logits(plan), words) * own_share
+            found["words"] = (r.words_weight, loss, 1.0)
+        if r.hinge_weight > 0:
+            own, other = (_nats_each(model, p, ids) for p in (plan, plan.roll(1, dims=0)))
+            loss = auxiliary_losses.hinge(own, other, r.hinge_margin) * own_share
+            found["hinge"] = (r.hinge_weight, loss, 1.0)
+        return found
+
+    def _lejepa(self, model: VLJEPA, pixels: Tensor, mine: Part) -> tuple[Tensor, dict]:
+        """Pretraining without captions: two views of an image alike, all views together normally distributed."""
+        images = pixels.permute(0, 3, 1, 2).float() / 255
+        seen = [(auxiliary_losses.view(images) * 255).clamp(0, 255).permute(0, 2, 3, 1) for _ in range(2)]
+        a, b = (distributed.rows_of_all(model.auxiliary.views(model.look(view).mean(dim=1)), mine) for view in seen)
+        alike = (a - b).square().mean()
+        normal = (auxiliary_losses.sigreg(a) + auxiliary_losses.sigreg(b)) / 2
+        total = (1 - LEJEPA_NORMAL) * alike + LEJEPA_NORMAL * normal
+        return total, {
+            "lejepa_alike": alike.detach() / distributed.size(),
+            "lejepa_normal": normal.detach() / distributed.size(),
+        }
 
     @torch.no_grad()
     def validate(self, model: VLJEPA) -> dict[str, float]:
@@ -170,11 +174,22 @@ class Captioning:
         return {"val_loss": float(nats.sum() / counts.sum()), **geometry}, plans
 
 
+def _nats_each(model: VLJEPA, plan: Tensor, ids: Tensor) -> Tensor:
+    """Nats (B,) of captions (B, N) given plans (B, K, D), with gradients."""
+    nats = plan.new_zeros(len(plan), dtype=torch.float32)
+    for rows, part in by_length(ids):
+        logits = model.decoder(plan[rows], part[:, :-1]).float().transpose(1, 2)
+        each = F.cross_entropy(logits, part[:, 1:], ignore_index=tokenizer.PAD, reduction="none").sum(dim=1)
+        nats = nats.index_put((rows,), each)
+    return nats
+
+
 class Classification:
     """Cross-entropy of a linear classifier on the mean plan, trained end to end (Test 3)."""
 
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
+        self.epoch = 0
 
     def loss(
         self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE

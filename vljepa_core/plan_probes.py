@@ -18,8 +18,9 @@ from vljepa_core.datasets.selection import select
 from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.model.decoder import TextDecoder
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import EVAL_BATCH, Resident, caption_nats
+from vljepa_core.objectives import caption_nats
 from vljepa_core.recipes import Recipe
+from vljepa_core.resident import EVAL_BATCH, Resident
 
 SCORED = 200  # images a side of the matrix; the cost grows with its square
 FEWEST = 8  # images from which a matrix is worth looking at
@@ -74,10 +75,12 @@ def score_run(model: VLJEPA, recipe: Recipe, dataset: Dataset, seed: int, images
     return score_matrix(model.decoder, plans, split.ids)
 
 
-def probe_plans(model: VLJEPA, validation: Resident, plans: Tensor, train: Resident) -> dict[str, Metric]:
+def probe_plans(
+    model: VLJEPA, validation: Resident, plans: Tensor, train: Resident, scored: int = SCORED
+) -> dict[str, Metric]:
     """The probes of a trained captioner; plans (N, K, D) are those of the validation split.
 
-    - those of ``probes.probe`` on ``SCORED`` validation images;
+    - those of ``probes.probe`` on ``scored`` validation images;
     - ``mean_plan_gap``: bits per caption that the mean of all validation plans costs, over all validation images;
     - ``train_shuffle_gap``: as ``shuffle_gap``, on ``SCORED`` training images with ``SHIFTS`` other plans each.
 
@@ -85,7 +88,7 @@ def probe_plans(model: VLJEPA, validation: Resident, plans: Tensor, train: Resid
     """
     if min(len(validation), len(train)) < FEWEST:
         return {}
-    rows = torch.from_numpy(drawn(len(validation))).to(plans.device)
+    rows = torch.from_numpy(drawn(len(validation), scored)).to(plans.device)
     found = probes.probe(score_matrix(model.decoder, plans[rows], validation.ids[rows]))
     mean = plans[:1] + (plans - plans[:1]).mean(dim=0)  # exactly the plan where all coincide
     own, at_mean = (paired_scores(model.decoder, p, validation.ids) for p in (plans, mean.expand_as(plans)))

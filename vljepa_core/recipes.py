@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,11 +69,35 @@ class Recipe:
     diversity_weight: float = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of forward and backward; auto: bfloat16 on CUDA alone
     compile: bool = False  # the training step through torch.compile, on CUDA with CUDA graphs
+    # interventions (chapter "What breaks the collapse"); every default is the published recipe
+    visual: str = "vit"  # or a network by name: efficientnet_lite0, timm:NAME, open_clip:NAME (model/networks)
+    visual_weights: Literal["pretrained", "random"] = "pretrained"  # of that network
+    visual_training: Literal["trained", "frozen"] = "trained"  # frozen: after pretraining, if there is any
+    encoder_rate: float = 1.0  # the visual encoder's learning rate, as a multiple of the others'
+    stem: Literal["patches", "convolutions"] = "patches"
+    init: Literal["published", "balanced"] = "published"  # balanced: positions and embeddings start at one scale
+    plan_reads: Literal["query", "image"] = "query"  # what the plan's queries attend to
+    nested_plan: bool = False  # train on cut plans too: the first k vectors, the first w numbers of each
+    captions: Literal["one", "all"] = "one"  # all: another caption of the image in every epoch
+    augment: Literal["none", "shift", "flip"] = "none"  # flip: shifts and mirror images
+    input_dropout: Literal["none", "token", "word", "blank"] = "none"  # bytes, words or whole captions blanked
+    input_dropout_rate: float = 0.3
+    sigreg_weight: float = 0.0
+    vicreg_weight: float = 0.0
+    align: Literal["infonce", "siglip"] = "infonce"
+    align_weight: float = 0.0  # plan against caption, within the batch
+    words_weight: float = 0.0  # the caption's words, in no order, from the plan
+    hinge_weight: float = 0.0  # another image's plan should cost more, by hinge_margin
+    hinge_margin: float = 5.0  # nats per caption
+    pretrain: Literal["none", "align", "lejepa"] = "none"  # what is trained alone for the first pretrain_epochs
+    pretrain_epochs: int = 0
+    keep_best: bool = False  # early stopping: of all validated epochs, the weights with the lowest validation loss
     # evaluation
     max_new_tokens: int = 80
     temperature: float = 0.7
     validate_every: int = 1  # epochs; after the last one always
     probe_images: int = 100  # validation images decoded greedily at each validation, for the collapse curve
+    scored_images: int = 200  # validation images whose captions are scored under each other's plans
 
     def __post_init__(self) -> None:
         def need(ok: bool, message: str) -> None:
@@ -102,13 +127,48 @@ class Recipe:
         )
         query_ids = len(self.query.encode()) + 2
         need(self.max_length >= query_ids, f"max_length={self.max_length} can't hold the query's {query_ids} ids")
-        for name in ("plan_dropout", "word_dropout_rate", "label_smoothing"):
+        for name in ("plan_dropout", "word_dropout_rate", "input_dropout_rate", "label_smoothing"):
             need(getattr(self, name) < 1, f"{name}={getattr(self, name)} should be below 1")
+        self._check_interventions(need)
         need(
             self.plan_source != "table" or self.validate_on == "train",
             "plan_source='table' has a plan for every training example and for no other: set validate_on=train",
         )
         need((self.classes > 1) == (self.objective == "classify"), f"classes={self.classes} with {self.objective}")
+
+    def _check_interventions(self, need: Callable[[bool, str], None]) -> None:
+        network = self.visual != "vit"
+        need(
+            not network or self.visual == "efficientnet_lite0" or self.visual.startswith(("timm:", "open_clip:")),
+            f"visual={self.visual!r} is none of vit, efficientnet_lite0, timm:NAME, open_clip:NAME",
+        )
+        need(not network or self.stem == "patches", f"stem={self.stem!r} is the ViT's, and visual={self.visual!r}")
+        need(
+            self.augment == "none" or not (network and self.visual_training == "frozen"),
+            f"augment={self.augment!r}: a frozen network's features are computed once, of the images as they are",
+        )
+        need(
+            (self.pretrain == "none") == (self.pretrain_epochs == 0) and self.pretrain_epochs < self.epochs,
+            f"pretrain={self.pretrain!r} with pretrain_epochs={self.pretrain_epochs} of {self.epochs} epochs",
+        )
+        need(
+            self.pretrain != "lejepa" or not network,
+            f"pretrain='lejepa' trains the ViT, and visual={self.visual!r}",
+        )
+        need(self.pretrain != "align" or self.align_weight > 0, "pretrain='align' needs align_weight above 0")
+        given = [name for name in _IMAGE_ONLY if getattr(self, name) != _DEFAULTS[name]]
+        need(
+            self.plan_source == "image" or not given,
+            f"plan_source={self.plan_source!r} sees no image, which {', '.join(given)} would change",
+        )
+        given = [name for name in _CAPTION_ONLY if getattr(self, name) != _DEFAULTS[name]]
+        need(self.objective == "caption" or not given, f"{', '.join(given)}: of captions, and this run classifies")
+
+    @property
+    def frozen_features(self) -> str | None:
+        """The network whose features, computed once, stand for the images; None where the model sees pixels."""
+        frozen = self.visual != "vit" and self.visual_training == "frozen" and self.plan_source == "image"
+        return self.visual if frozen else None
 
     @property
     def plan_bytes(self) -> int:
@@ -124,9 +184,19 @@ class Recipe:
         return json.dumps(self.to_dict(), sort_keys=True)
 
 
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
+_IMAGE_ONLY = (
+    "visual visual_training encoder_rate stem plan_reads augment pretrain align_weight words_weight hinge_weight "
+    "sigreg_weight vicreg_weight"
+).split()
+_CAPTION_ONLY = (
+    "captions input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight vicreg_weight "
+    "pretrain keep_best"
+).split()
 _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
-    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images"
+    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images "
+    "scored_images"
 ).split()
 _CHOICES = {
     "objective": ("caption", "classify"),
@@ -137,6 +207,16 @@ _CHOICES = {
     "word_dropout": ("element", "token"),
     "precision": ("auto", "float32", "bfloat16"),
     "preprocess": ("squash", "crop"),
+    "visual_weights": ("pretrained", "random"),
+    "visual_training": ("trained", "frozen"),
+    "stem": ("patches", "convolutions"),
+    "init": ("published", "balanced"),
+    "plan_reads": ("query", "image"),
+    "captions": ("one", "all"),
+    "augment": ("none", "shift", "flip"),
+    "input_dropout": ("none", "token", "word", "blank"),
+    "align": ("infonce", "siglip"),
+    "pretrain": ("none", "align", "lejepa"),
 }
 
 # The study's six experiments (the report and the scripts named in published.py): what each changes of the defaults

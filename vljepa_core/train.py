@@ -27,8 +27,9 @@ from vljepa_core.checkpoints import load_checkpoint, save_checkpoint
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.distributed import Part
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import Resident, objective
+from vljepa_core.objectives import objective
 from vljepa_core.recipes import Recipe
+from vljepa_core.resident import Resident, TrainingResident
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -117,6 +118,19 @@ def steps_of(recipe: Recipe, n_train: int) -> int:
     return recipe.epochs * math.ceil(n_train / recipe.batch_size)
 
 
+def parameter_groups(model: VLJEPA, encoder_rate: float) -> list[dict[str, Any]]:
+    """All parameters as one group; or, where its learning rate is another, those of the visual encoder as a second.
+
+    ``rate`` is what a group's learning rate is multiplied by.
+    """
+    if encoder_rate == 1 or model.visual_encoder is None:
+        return [{"params": list(model.parameters()), "rate": 1.0}]
+    encoder = list(model.visual_encoder.parameters())
+    own = {id(q) for q in encoder}
+    rest = [q for q in model.parameters() if id(q) not in own]
+    return [{"params": rest, "rate": 1.0}, {"params": encoder, "rate": encoder_rate}]
+
+
 def on_timeline(step: int) -> bool:
     """Whether the weights after this many steps are looked at: 0, 1, 2, 4, 8, ... A collapse may take one epoch."""
     return step & (step - 1) == 0
@@ -129,17 +143,26 @@ class Trainer:
         torch.manual_seed(seed)  # initial weights and dropout; order and sampling have seeds of their own
         self.recipe, self.seed, self.device = recipe, seed, device
         self.model = VLJEPA(recipe).to(device)
-        self.train_data = Resident(examples["train"], device, recipe.plan_source)
+        self.train_data = TrainingResident(
+            examples["train"],
+            device,
+            recipe.plan_source,
+            words=recipe.align_weight > 0 or recipe.words_weight > 0,
+            every_caption=recipe.captions == "all",
+            augment=recipe.augment,
+            max_length=recipe.max_length,
+        )
         self.objective = objective(recipe, Resident(examples["val"], device, recipe.plan_source))
         self.loss = compiled(self.objective.loss, device) if recipe.compile else self.objective.loss
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(),
+            parameter_groups(self.model, recipe.encoder_rate),
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
             fused=device.type in ("cpu", "cuda"),
         )
         self.progress = Progress()
         self.sums: dict[str, Tensor] = {}  # this epoch's reported parts, float64, read once per epoch
+        self.best: dict[str, Tensor] = {}  # with keep_best: the weights with the lowest validation loss so far
         self.model.train()
 
     @property
@@ -156,10 +179,12 @@ class Trainer:
         if watched:
             with autocast(self.recipe, self.device):
                 p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
+        if p.position == 0:
+            self._begin_epoch()
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate_at(self.recipe, p.epoch)
+            group["lr"] = learning_rate_at(self.recipe, p.epoch) * group["rate"]
         rows = distributed.rows_of_mine(index)
         mine = Part(len(index), self.train_data.targets(rows) / self.train_data.targets(index))
         distributed.draw_own_dropout(self.seed, p.step)
@@ -169,8 +194,9 @@ class Trainer:
         loss.backward()
         gradients = [q.grad for q in self.model.parameters() if q.grad is not None]
         distributed.sum_over_processes([*gradients, *parts.values()])
-        if self.model.visual_encoder is not None:
-            encoder = [q.grad for q in self.model.visual_encoder.parameters()]
+        encoder = [] if self.model.visual_encoder is None else [*self.model.visual_encoder.parameters()]
+        encoder = [q.grad for q in encoder if q.grad is not None]
+        if encoder:
             parts["encoder_grad_norm"] = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(encoder)))
             if watched:
                 p.timeline[-1]["encoder_grad_norm"] = float(parts["encoder_grad_norm"])
@@ -186,13 +212,24 @@ class Trainer:
         if p.position == len(self.train_data):
             self._end_epoch()
 
+    def _begin_epoch(self) -> None:
+        """What depends on the epoch alone, so that a resumed run does it as well."""
+        epoch = self.progress.epoch
+        self.train_data.begin_epoch(self.seed, epoch)
+        self.objective.epoch = epoch
+        if self.recipe.visual_training == "frozen" and self.recipe.visual == "vit":
+            trains = epoch < self.recipe.pretrain_epochs
+            self.model.visual_encoder.requires_grad_(trains)
+
     def _end_epoch(self) -> None:
         p = self.progress
         batches = math.ceil(len(self.train_data) / self.recipe.batch_size)
         means = {name: float(total) / batches for name, total in self.sums.items()}
-        if not math.isfinite(means["train_loss"]):
+        broken = [name for name, mean in means.items() if not math.isfinite(mean)]
+        if broken:
+            name = "the training loss" if broken[0] == "train_loss" else broken[0]
             raise FloatingPointError(
-                f"{self.recipe.experiment}: the training loss is {means['train_loss']} in epoch {p.epoch + 1}; "
+                f"{self.recipe.experiment}: {name} is {means[broken[0]]} in epoch {p.epoch + 1}; "
                 f"try a smaller learning_rate than {self.recipe.learning_rate}"
             )
         means["learning_rate"] = learning_rate_at(self.recipe, p.epoch)
@@ -207,6 +244,9 @@ class Trainer:
             return
         with autocast(self.recipe, self.device):
             validation = self.objective.validate(self.model)
+        lowest = min((earlier["val_loss"] for earlier in p.history), default=math.inf)
+        if self.recipe.keep_best and validation["val_loss"] < lowest:
+            self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
         p.history.append({"epoch": p.epoch, "step": p.step, **row, **validation})
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -215,6 +255,7 @@ class Trainer:
         for i, slots in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{i}.{name}": t for name, t in slots.items()}
         tensors |= {f"sums.{name}": t for name, t in self.sums.items()}
+        tensors |= {f"best.{name}": t for name, t in self.best.items()}
         tensors["rng.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.device)
@@ -226,7 +267,7 @@ class Trainer:
             if (before := state.pop(name, 1)) != now and distributed.rank() == 0:
                 print(f"resuming with {name} {now}, begun with {before}: the last bits may differ", file=sys.stderr)
         self.progress = Progress(**state)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "sums": {}, "rng": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "sums": {}, "best": {}, "rng": {}}
         for key, tensor in tensors.items():
             part, name = key.split(".", 1)
             parts[part][name] = tensor
@@ -238,6 +279,8 @@ class Trainer:
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
         self.sums = {name: tensor.to(self.device) for name, tensor in parts["sums"].items()}
+        self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        self._begin_epoch()
         torch.set_rng_state(parts["rng"]["cpu"])
         if self.device.type == "cuda" and "cuda" in parts["rng"]:
             torch.cuda.set_rng_state(parts["rng"]["cuda"], self.device)
@@ -298,4 +341,6 @@ def train(
             if first and (trainer.finished or time.monotonic() - saved >= interval):
                 save_checkpoint(checkpoints, p.step, *trainer.state())
                 saved = time.monotonic()
+    if trainer.best:
+        trainer.model.load_state_dict(trainer.best)
     return Trained(trainer.model, p.history, p.timeline, p.step, p.seconds)

@@ -25,6 +25,7 @@ class Examples:
         references: all captions of each image, for Bleu and CIDEr.
         ids: uint16 (N, L) token ids of ``texts``, padded with PAD.
         labels: int64 (N,) indices into the dataset's categories for classification, else None.
+        features: float16 (N, P, C), what a frozen network sees in the images, where that is what plans are made from.
     """
 
     images: np.ndarray
@@ -33,6 +34,12 @@ class Examples:
     references: list[list[str]]
     ids: np.ndarray
     labels: np.ndarray | None
+    features: np.ndarray | None = None
+
+    @property
+    def seen(self) -> np.ndarray:
+        """What plans are made from: the images, or a frozen network's features of them."""
+        return self.images if self.features is None else self.features
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -43,24 +50,31 @@ class Examples:
         return Examples(**{name: None if value is None else value[:n] for name, value in values.items()})
 
 
-def select(dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Examples]:
-    """Train and validation examples of a run.
+def select(dataset: Dataset, recipe: Recipe, seed: int, features: np.ndarray | None = None) -> dict[str, Examples]:
+    """Train and validation examples of a run; ``features`` of all images of the dataset, where plans are made of them.
 
     Draws ``n_train`` and ``n_val`` images (all of them, and says so, where there are fewer), then one caption
     per image, once, as the study does. Classification keeps images whose caption names exactly one category.
     """
     if dataset.image_size != recipe.image_size:
         raise DataError(f"{dataset.name}: images are {dataset.image_size} px, the recipe wants {recipe.image_size} px")
-    train = _select_split(dataset, recipe, "train", recipe.n_train, np.random.default_rng([seed, 0]))
+    train = _select_split(dataset, recipe, "train", recipe.n_train, np.random.default_rng([seed, 0]), features)
     if recipe.validate_on == "train":
         return {"train": train, "val": train.first(recipe.n_val)}
     return {
         "train": train,
-        "val": _select_split(dataset, recipe, "val", recipe.n_val, np.random.default_rng([seed, 1])),
+        "val": _select_split(dataset, recipe, "val", recipe.n_val, np.random.default_rng([seed, 1]), features),
     }
 
 
-def _select_split(dataset: Dataset, recipe: Recipe, split: str, wanted: int, rng: np.random.Generator) -> Examples:
+def _select_split(
+    dataset: Dataset,
+    recipe: Recipe,
+    split: str,
+    wanted: int,
+    rng: np.random.Generator,
+    features: np.ndarray | None,
+) -> Examples:
     available = dataset.splits[split]
     if len(available) < wanted:
         print(
@@ -89,4 +103,5 @@ def _select_split(dataset: Dataset, recipe: Recipe, split: str, wanted: int, rng
         references=[dataset.captions[i] for i in index],
         ids=tokenizer.encode_batch(texts, recipe.max_length),
         labels=labels,
+        features=None if features is None else features[index],
     )

@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vljepa_core import tokenizer
 from vljepa_core.model.layers import MLP, CrossAttention, SelfAttention, merge_heads, sincos_1d, split_heads
+
+SPACE = tokenizer.encode(" ", 3)[1]
 
 
 class FiLM(nn.Module):
@@ -164,6 +167,11 @@ class TextDecoder(nn.Module):
     ``word_dropout`` is 0 outside Run 4. Its ``word_dropout_kind`` is ``"element"``, what the published
     code does (elements of byte embeddings are zeroed, the rest scaled by 1 / (1 - p)), or ``"token"``,
     what the report says (whole embeddings are zeroed, no rescaling).
+
+    ``input_dropout`` works on every variant: a share of the ``"token"`` s, of the ``"word"`` s (with the space before
+    them), or of the captions from BOS to end (``"blank"``) is zeroed at the input, and has to be written all the same:
+    what the decoder can't read from the text so far it has to read from the plan. Blanking whole captions is the
+    parallel prediction of CapPa (Tschannen et al. 2023).
     """
 
     def __init__(
@@ -180,6 +188,8 @@ class TextDecoder(nn.Module):
         plan_dropout: float,
         word_dropout_rate: float,
         word_dropout: str,
+        input_dropout: str = "none",
+        input_dropout_rate: float = 0.0,
     ) -> None:
         super().__init__()
         stronger, refactored = variant == "stronger", variant == "refactored"
@@ -198,6 +208,8 @@ class TextDecoder(nn.Module):
         self.plan_dropout = plan_dropout if stronger else 0.0
         self.word_dropout_rate = word_dropout_rate if refactored else 0.0
         self.word_dropout_kind = word_dropout
+        self.input_dropout = input_dropout
+        self.input_dropout_rate = input_dropout_rate
 
     def drop_words(self, embedded: Tensor) -> Tensor:
         """Run 4's "word dropout" on byte embeddings (B, N, D), in training mode only."""
@@ -207,6 +219,19 @@ class TextDecoder(nn.Module):
             return F.dropout(embedded, self.word_dropout_rate)
         kept = torch.rand(embedded.shape[:2], device=embedded.device) >= self.word_dropout_rate
         return embedded * kept[..., None]
+
+    def drop_input(self, embedded: Tensor, ids: Tensor) -> Tensor:
+        """``input_dropout`` on byte embeddings (B, N, D) of ids (B, N), in training mode only."""
+        if not self.training or self.input_dropout == "none":
+            return embedded
+        if self.input_dropout == "token":
+            unit = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+        elif self.input_dropout == "word":
+            unit = (ids == SPACE).cumsum(dim=1)
+        else:
+            unit = torch.zeros_like(ids)
+        kept = torch.rand(ids.shape, device=ids.device) >= self.input_dropout_rate
+        return embedded * kept.gather(1, unit)[..., None]
 
     def prefix_mask(self, length: int, device: torch.device) -> Tensor | None:
         """bool (length, length): causal, but every position sees the whole prefix. None without a prefix."""
@@ -219,7 +244,7 @@ class TextDecoder(nn.Module):
     def forward(self, plan: Tensor, ids: Tensor) -> Tensor:
         """Teacher forcing: plan (B, K, D), ids (B, N) -> logits (B, N, vocab) of the byte after each."""
         plan = F.dropout(plan, self.plan_dropout, self.training)
-        x = self.drop_words(self.embed(ids))
+        x = self.drop_input(self.drop_words(self.embed(ids)), ids)
         if self.prefix is not None:
             x = torch.cat([self.prefix(plan), x], dim=1)
         x = x + self.positions[: x.shape[1]]

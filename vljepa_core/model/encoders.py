@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -9,11 +11,19 @@ from vljepa_core.model.layers import Block, CrossAttention, sincos_1d, sincos_2d
 
 
 class VisualEncoder(nn.Module):
-    """ViT: patches, trainable positions that start at 2-D sin-cos, pre-norm blocks, LayerNorm."""
+    """ViT: patches, trainable positions that start at 2-D sin-cos, pre-norm blocks, LayerNorm.
 
-    def __init__(self, image_size: int, patch_size: int, dim: int, heads: int, depth: int, mlp_ratio: int) -> None:
+    ``stem`` is ``patches``, one linear map of each patch, or ``convolutions`` (see :func:`convolutional_stem`).
+    """
+
+    def __init__(
+        self, image_size: int, patch_size: int, dim: int, heads: int, depth: int, mlp_ratio: int, stem: str = "patches"
+    ) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
+        if stem == "patches":
+            self.patches: nn.Module = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
+        else:
+            self.patches = convolutional_stem(patch_size, dim)
         self.positions = nn.Parameter(sincos_2d(image_size // patch_size, dim))
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
@@ -24,6 +34,52 @@ class VisualEncoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+
+def convolutional_stem(patch_size: int, dim: int) -> nn.Sequential:
+    """3 x 3 convolutions of stride 2 instead of one of ``patch_size``: the same grid of tokens (Xiao et al. 2021).
+
+    Raises:
+        ValueError: ``patch_size`` is no power of 2, so strides of 2 don't reach it.
+    """
+    halvings = patch_size.bit_length() - 1
+    if patch_size != 2**halvings:
+        raise ValueError(f"patch_size={patch_size}: a convolutional stem halves the image, so it takes a power of 2")
+    widths = [3, *(max(dim >> (halvings - i), 8) for i in range(1, halvings + 1))]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(1, after), nn.GELU()]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], dim, 1))
+
+
+class FeatureTokens(nn.Module):
+    """What a pretrained network saw, as visual tokens: LayerNorm, a linear map to D, trainable positions.
+
+    Without ``network`` it is given that network's features, computed once (``features``): the network is frozen, and
+    no part of the model. With it, it is given pixels and trains the network too, whose batch-norm statistics stay as
+    they are: batches are small.
+    """
+
+    def __init__(self, channels: int, tokens: int, dim: int, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.project = nn.Linear(channels, dim)
+        self.positions = nn.Parameter(torch.zeros(tokens, dim))
+        self.network = network
+
+    def train(self, mode: bool = True) -> FeatureTokens:
+        """As every module's, but for batch norm."""
+        super().train(mode)
+        if self.network is not None:
+            for module in self.network.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """features (B, P, C), or pixels uint8 (B, S, S, 3) with a network -> visual tokens (B, P, D)."""
+        features = seen.float() if self.network is None else self.network(seen)
+        return self.project(self.norm(features)) + self.positions
 
 
 class TextEncoder(nn.Module):

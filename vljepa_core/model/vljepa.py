@@ -13,6 +13,11 @@ audit's controls, with the same plan, decoder and training:
 - ``caption``: an oracle. The text encoder reads the caption itself, the predictor makes the plan of it;
 - ``table``: a free plan for every training example, learned directly: no encoder stands in the way;
 - ``none``: one learned plan for all, so the decoder is blind.
+
+The interventions of the chapter "What breaks the collapse" are parts of their own: another visual encoder
+(``visual``), plan queries that read its tokens (``plan_reads``: text encoder and fusion are then left out), another
+scale of the initial weights (``init``), and heads for further losses (``auxiliary``). With all of them off nothing here
+differs from the study's, random draws included.
 """
 
 from __future__ import annotations
@@ -22,8 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_core import tokenizer
+from vljepa_core.model.auxiliary import AuxiliaryHeads
 from vljepa_core.model.decoder import TextDecoder
-from vljepa_core.model.encoders import Fusion, TextEncoder, VisualEncoder
+from vljepa_core.model.encoders import FeatureTokens, Fusion, TextEncoder, VisualEncoder
+from vljepa_core.model.initialisation import balance
 from vljepa_core.model.plan import FreePlans, SemanticPredictor
 from vljepa_core.recipes import Recipe
 
@@ -39,16 +46,17 @@ class VLJEPA(nn.Module):
         super().__init__()
         r, size = recipe, (recipe.dim, recipe.heads)
         self.plan_source, self.max_length = r.plan_source, r.max_length
-        self.visual_encoder: VisualEncoder | None = None
+        self.visual_encoder: VisualEncoder | FeatureTokens | None = None
         self.text_encoder: TextEncoder | None = None
         self.fusion: Fusion | None = None
         self.predictor: SemanticPredictor | None = None
         self.free_plans: FreePlans | None = None
+        asks = r.plan_source == "image" and r.plan_reads == "query"  # the query looks, and the plan is made of it
         if r.plan_source == "image":
-            self.visual_encoder = VisualEncoder(r.image_size, r.patch_size, *size, r.visual_depth, r.mlp_ratio)
-        if r.plan_source in ("image", "caption"):
+            self.visual_encoder = visual_encoder(r)
+        if asks or r.plan_source == "caption":
             self.text_encoder = TextEncoder(r.vocab_size, r.max_length, *size, r.text_depth, r.mlp_ratio)
-        if r.plan_source == "image":
+        if asks:
             self.fusion = Fusion(*size, r.fusion_depth, r.mlp_ratio)
         if r.plan_source in ("image", "caption"):
             self.predictor = SemanticPredictor(
@@ -71,9 +79,14 @@ class VLJEPA(nn.Module):
                 plan_dropout=r.plan_dropout,
                 word_dropout_rate=r.word_dropout_rate,
                 word_dropout=r.word_dropout,
+                input_dropout=r.input_dropout,
+                input_dropout_rate=r.input_dropout_rate,
             )
         else:
             self.classifier = nn.Linear(r.dim, r.classes)
+        self.auxiliary = AuxiliaryHeads(r) if AuxiliaryHeads.wanted(r) else None
+        if r.init == "balanced":
+            balance(self)
         query = torch.tensor([tokenizer.encode(r.query, r.max_length)])
         self.register_buffer("query", query, persistent=False)
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if r.normalise == "imagenet" else ((0, 0, 0), (1, 1, 1))
@@ -83,18 +96,27 @@ class VLJEPA(nn.Module):
     def plan(self, source: Tensor) -> Tensor:
         """What the plan is made from -> latent plan (B, K, D).
 
-        ``source``: images uint8 (B, S, S, 3); captions' ids (B, N), padded with PAD; or row numbers (B,).
+        ``source``: images uint8 (B, S, S, 3), or a frozen network's features of them (B, P, C); captions' ids (B, N),
+        padded with PAD; or row numbers (B,).
         """
         if self.free_plans is not None:
             return self.free_plans(source)
         if self.plan_source == "caption":
             # To full length: like the study's, the encoder sees PAD, so a plan must not depend on its batch's longest.
             return self.predictor(self.text_encoder(F.pad(source, (0, self.max_length - source.shape[1]))))
-        pixels = (source.permute(0, 3, 1, 2).float() - self.pixel_mean) / self.pixel_std
-        visual = self.visual_encoder(pixels)
+        visual = self.look(source)
+        if self.fusion is None:
+            return self.predictor(visual)
         # The query is the same text for every image, so one row of it (1, S_q, D) goes as far as the first fusion
         # block, where it meets the images: the same numbers as encoding B copies, for 1/B of the work.
         return self.predictor(self.fusion(self.text_encoder(self.query), visual))
+
+    def look(self, source: Tensor) -> Tensor:
+        """Images uint8 (B, S, S, 3), or features of them (B, P, C) -> visual tokens (B, P, D)."""
+        if isinstance(self.visual_encoder, FeatureTokens):
+            return self.visual_encoder(source)
+        pixels = (source.permute(0, 3, 1, 2).float() - self.pixel_mean) / self.pixel_std
+        return self.visual_encoder(pixels)
 
     def forward(self, source: Tensor, ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Plan (B, K, D) and logits: (B, N, vocab) for ids (B, N), or (B, classes) for a classifier."""
@@ -102,3 +124,15 @@ class VLJEPA(nn.Module):
         if self.classifier is not None:
             return plan, self.classifier(plan.mean(dim=1))
         return plan, self.decoder(plan, ids)
+
+
+def visual_encoder(recipe: Recipe) -> VisualEncoder | FeatureTokens:
+    """The visual encoder that a recipe names, with its initial weights."""
+    r = recipe
+    if r.visual == "vit":
+        return VisualEncoder(r.image_size, r.patch_size, r.dim, r.heads, r.visual_depth, r.mlp_ratio, r.stem)
+    from vljepa_core.model.networks import load_network  # here: its packages are wanted by few recipes
+
+    network = load_network(r.visual, r.visual_weights)
+    kept = None if r.frozen_features else network
+    return FeatureTokens(network.channels, network.tokens(r.image_size), r.dim, kept)
