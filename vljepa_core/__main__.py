@@ -161,7 +161,7 @@ def probe_command(options: argparse.Namespace) -> int:
     from vljepa_core.plan_probes import score_run
 
     run = runs.prepare(options.experiment, options.scale, options.data, options.seed, **parse_changes(options.set))
-    scores = score_run(runs.load_model(run), run.recipe, run.dataset, run.seed, options.images)
+    scores = score_run(runs.load_model(run), run.recipe, run.dataset, run.seed, options.images, run.features)
     if options.scores:
         file = io.BytesIO()
         np.save(file, scores)

@@ -1,6 +1,6 @@
-"""Losses on plans that the study did not have, each a function of tensors: what may keep plans apart, or give them words.
+"""Losses on plans that the study did not have: what may keep plans apart, or tie them to words.
 
-All are means over the batch and 0 or more, so that their weights can be compared.
+All are functions of tensors, all are means over the batch and 0 or more, so that their weights can be compared.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ VIEW_SCALE = (0.4, 1.0)  # side of a LeJEPA view, as a share of the image's
 
 
 def sigreg(z: Tensor) -> Tensor:
-    """Distance of rows (..., N, D) from a standard normal distribution (LeJEPA, Balestriero & LeCun 2025), mean over ....
+    """Distance of rows (..., N, D) from a standard normal distribution, SIGReg (LeJEPA, Balestriero & LeCun 2025).
 
-    Along random directions, the Epps-Pulley statistic: the squared difference of the rows' characteristic function and
-    the normal one's, integrated under the normal density; times N as in the paper. About 1 for normal rows.
+    The mean over what comes before N. Along random directions, the Epps-Pulley statistic: the squared difference of the
+    rows' characteristic function and the normal one's, integrated under the normal density; times N as in the paper.
+    About 1 for normal rows.
     """
     directions = F.normalize(torch.randn(z.shape[-1], DIRECTIONS, device=z.device), dim=0)
     t = torch.linspace(-5, 5, KNOTS, device=z.device)

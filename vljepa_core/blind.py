@@ -17,12 +17,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from vljepa_core.metrics import Metric, mean_metric
+from vljepa_core.recipes import DEFAULTS
 from vljepa_core.records import Record
 
 # What a blind partner may differ in: what happens before the plan, and how much is looked at afterwards.
 MAY_DIFFER = frozenset(
     "experiment plan_source query normalise patch_size visual_depth text_depth fusion_depth predictor_depth "
-    "plan_vectors plan_query_residual diversity_weight validate_every probe_images max_new_tokens temperature".split()
+    "plan_vectors plan_query_residual diversity_weight validate_every probe_images scored_images max_new_tokens "
+    "temperature visual visual_weights visual_training encoder_rate stem plan_reads nested_plan augment sigreg_weight "
+    "vicreg_weight align align_weight words_weight hinge_weight hinge_margin".split()
 )
 
 
@@ -60,10 +63,13 @@ def mismatch(record: Record, blind: Record) -> str | None:
         if one != other:
             return f"other {what}"
     keys = sorted((record.recipe.keys() | blind.recipe.keys()) - MAY_DIFFER)
-    differing = [key for key in keys if record.recipe.get(key) != blind.recipe.get(key)]
+    one, other = (
+        {key: r.recipe.get(key, DEFAULTS.get(key)) for key in keys} for r in (record, blind)
+    )  # old: fewer keys
+    differing = [key for key in keys if one[key] != other[key]]
     if differing:
         key = differing[0]
-        return f"{key} is {record.recipe.get(key)!r} in one and {blind.recipe.get(key)!r} in the other"
+        return f"{key} is {one[key]!r} in one and {other[key]!r} in the other"
     if not all("nats" in row for row in (*record.captions, *blind.captions)) or not record.captions:
         return "no nats per image (recorded before they were kept, or no captioner)"
     return None

@@ -99,7 +99,7 @@ def untrained(model: VLJEPA, recipe: Recipe, seed: int) -> VLJEPA:
 
 @torch.no_grad()
 def frozen_plans(model: VLJEPA, seen: np.ndarray) -> np.ndarray:
-    """Plans of images uint8 (N, S, S, 3), or of features (N, P, C), in full precision, dropout off: float32 (N, K, D)."""
+    """Plans float32 (N, K, D) of images uint8 (N, S, S, 3) or features (N, P, C): full precision, dropout off."""
     device = next(model.parameters()).device
     training = model.training
     model.eval()

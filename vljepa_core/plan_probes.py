@@ -59,8 +59,12 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
     return torch.stack(rows).double().cpu().numpy()[:, which.ravel()]
 
 
-def score_run(model: VLJEPA, recipe: Recipe, dataset: Dataset, seed: int, images: int) -> np.ndarray:
+def score_run(
+    model: VLJEPA, recipe: Recipe, dataset: Dataset, seed: int, images: int, features: np.ndarray | None = None
+) -> np.ndarray:
     """Matrix of a trained captioner on ``images`` validation images, or all that its data has where that is fewer.
+
+    ``features``: of all images of the dataset, where a frozen network's stand for them.
 
     Raises:
         ValueError: no captioner, or fewer than ``FEWEST`` images.
@@ -68,7 +72,9 @@ def score_run(model: VLJEPA, recipe: Recipe, dataset: Dataset, seed: int, images
     if model.decoder is None:
         raise ValueError(f"{recipe.experiment} writes no captions, so there are none to score")
     wanted = dataclasses.replace(recipe, n_val=images)
-    split = Resident(select(dataset, wanted, seed)["val"], next(model.parameters()).device, recipe.plan_source)
+    split = Resident(
+        select(dataset, wanted, seed, features)["val"], next(model.parameters()).device, recipe.plan_source
+    )
     if len(split) < FEWEST:
         raise ValueError(f"{len(split)} validation images: at least {FEWEST} are needed")
     _, _, plans = caption_nats(model, split)

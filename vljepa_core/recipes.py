@@ -1,7 +1,7 @@
-"""Every experiment as frozen data: what is trained on what, how long, and how it is judged.
+"""A recipe is one experiment at one scale as frozen, checked data: what is trained on what, how long, and how judged.
 
 ``recipe("run2", scale="laptop", plan_vectors=32)`` is Run 2 at laptop scale with K = 32. ``paper`` is the
-published recipe to the letter; the other scales state only what they change (see ``CHANGES``), so a table
+published recipe to the letter; the other scales state only what they change (see ``experiments``), so a table
 of what was shrunk can be computed and can't go stale.
 """
 
@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vljepa_core import tokenizer
+from vljepa_core.experiments import ANSWERS, CHANGES, CONTROLS, STUDY, Control
+
+EXPERIMENTS = (*STUDY, *ANSWERS, *CONTROLS)
+SCALES = tuple(CHANGES)
 
 
 class RecipeError(ValueError):
@@ -142,6 +146,10 @@ class Recipe:
             not network or self.visual == "efficientnet_lite0" or self.visual.startswith(("timm:", "open_clip:")),
             f"visual={self.visual!r} is none of vit, efficientnet_lite0, timm:NAME, open_clip:NAME",
         )
+        need(
+            not network or self.visual_weights == "pretrained" or self.visual_training == "frozen",
+            "visual_weights='random' is a control for frozen features: visual_training='frozen' belongs to it",
+        )
         need(not network or self.stem == "patches", f"stem={self.stem!r} is the ViT's, and visual={self.visual!r}")
         need(
             self.augment == "none" or not (network and self.visual_training == "frozen"),
@@ -156,12 +164,12 @@ class Recipe:
             f"pretrain='lejepa' trains the ViT, and visual={self.visual!r}",
         )
         need(self.pretrain != "align" or self.align_weight > 0, "pretrain='align' needs align_weight above 0")
-        given = [name for name in _IMAGE_ONLY if getattr(self, name) != _DEFAULTS[name]]
+        given = [name for name in _IMAGE_ONLY if getattr(self, name) != DEFAULTS[name]]
         need(
             self.plan_source == "image" or not given,
             f"plan_source={self.plan_source!r} sees no image, which {', '.join(given)} would change",
         )
-        given = [name for name in _CAPTION_ONLY if getattr(self, name) != _DEFAULTS[name]]
+        given = [name for name in _CAPTION_ONLY if getattr(self, name) != DEFAULTS[name]]
         need(self.objective == "caption" or not given, f"{', '.join(given)}: of captions, and this run classifies")
 
     @property
@@ -184,7 +192,8 @@ class Recipe:
         return json.dumps(self.to_dict(), sort_keys=True)
 
 
-_DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
+# What a recipe of an older core, which had fewer fields, was run with.
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
 _IMAGE_ONLY = (
     "visual visual_training encoder_rate stem plan_reads augment pretrain align_weight words_weight hinge_weight "
     "sigreg_weight vicreg_weight"
@@ -219,132 +228,6 @@ _CHOICES = {
     "pretrain": ("none", "align", "lejepa"),
 }
 
-# The study's six experiments (the report and the scripts named in published.py): what each changes of the defaults
-# above.
-_TEST0 = dict(
-    query="describe",
-    n_train=540,
-    n_val=90,
-    image_size=32,
-    max_length=48,
-    dim=128,
-    heads=4,
-    visual_depth=2,
-    text_depth=2,
-    fusion_depth=2,
-    predictor_depth=2,
-    decoder_depth=2,
-    plan_vectors=8,
-    batch_size=18,
-    warmup_epochs=0,
-    label_smoothing=0.0,
-    diversity_weight=0.0,
-)
-STUDY: dict[str, dict[str, Any]] = {
-    "test0": _TEST0,
-    "run1": dict(n_train=3_600, n_val=400, epochs=30, warmup_epochs=6),
-    "run2": dict(),
-    "test3": dict(
-        objective="classify",
-        query="classify",
-        classes=20,
-        normalise="imagenet",
-        epochs=50,
-        warmup_epochs=0,
-        label_smoothing=0.0,
-        diversity_weight=0.0,
-    ),
-    "run3": dict(decoder="stronger"),
-    "run4": dict(decoder="refactored"),
-}
-# What the smaller scales change of the published recipe, and nothing else.
-_LAPTOP = dict(
-    n_train=4_000,
-    n_val=400,
-    dim=128,
-    heads=4,
-    visual_depth=2,
-    text_depth=2,
-    fusion_depth=2,
-    predictor_depth=2,
-    decoder_depth=2,
-    epochs=8,
-    warmup_epochs=1,
-    learning_rate=1e-3,  # 1,000 steps instead of 56,300: at 3e-4 the text itself is not learned in time
-)
-_SMOKE = dict(
-    n_train=96,
-    n_val=32,
-    dim=32,
-    heads=2,
-    visual_depth=1,
-    text_depth=1,
-    fusion_depth=1,
-    predictor_depth=1,
-    decoder_depth=1,
-    plan_vectors=4,
-    epochs=2,
-    warmup_epochs=1,
-    learning_rate=1e-3,
-    probe_images=16,
-)
-CHANGES: dict[str, dict[str, dict[str, Any]]] = {
-    "paper": {name: {} for name in STUDY},
-    "laptop": {
-        "test0": dict(epochs=60),
-        "run1": {**_LAPTOP, "n_train": 1_000, "epochs": 12, "warmup_epochs": 2},
-        "run2": _LAPTOP,
-        "test3": {**_LAPTOP, "epochs": 12, "warmup_epochs": 0},
-        "run3": _LAPTOP,
-        "run4": _LAPTOP,
-    },
-    "smoke": {
-        "test0": {**_SMOKE, "n_train": 90, "n_val": 36, "warmup_epochs": 0},
-        "run1": _SMOKE,
-        "run2": _SMOKE,
-        "test3": {**_SMOKE, "n_train": 300, "n_val": 100, "warmup_epochs": 0},
-        "run3": _SMOKE,
-        "run4": _SMOKE,
-    },
-}
-SCALES = tuple(CHANGES)
-
-
-@dataclass(frozen=True)
-class Control:
-    """An experiment of the audit: one of the study's at the same scale, with a few values changed."""
-
-    base: str
-    changes: dict[str, Any]
-    at: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)  # scale -> further changes
-
-
-# Blind: the same decoder learns the captions without seeing an image; what a loss must beat to have used one.
-_BLIND = dict(plan_source="none", diversity_weight=0.0)
-# Capacity: the published plan size, 16 x 256, at every scale but smoke; whole captions are to be recited.
-_PLAN_AT_LAPTOP = dict(dim=256, heads=8)
-_WHOLE = dict(max_new_tokens=127)
-_RECITE = dict(n_train=256, n_val=256, validate_on="train", **_WHOLE)
-CONTROLS: dict[str, Control] = {
-    **{f"{run}_blind": Control(run, _BLIND) for run in ("run1", "run2", "run3", "run4")},
-    # Where the report says something else than the code does.
-    "run2_imagenet": Control("run2", dict(normalise="imagenet")),
-    "run4_token": Control("run4", dict(word_dropout="token")),
-    # Is 16 x 256 too small? Learn 256 pairs by heart; send the caption itself; let every image have a free plan.
-    "capacity_overfit": Control(
-        "run2",
-        dict(_RECITE, epochs=400, warmup_epochs=10, validate_every=10),
-        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1, validate_every=1)),
-    ),
-    "capacity_oracle": Control("run2", dict(plan_source="caption", **_WHOLE), dict(laptop=_PLAN_AT_LAPTOP)),
-    "capacity_table": Control(
-        "run2",
-        dict(_RECITE, plan_source="table", epochs=400, warmup_epochs=10, validate_every=10),
-        dict(laptop=dict(_PLAN_AT_LAPTOP, epochs=200), smoke=dict(epochs=2, warmup_epochs=1, validate_every=1)),
-    ),
-}
-EXPERIMENTS = (*STUDY, *CONTROLS)
-
 # One keyword for what people change most; `depth` sets all five towers.
 _ALIASES = {"K": ("plan_vectors",), "D": ("dim",), "lr": ("learning_rate",)}
 _ALIASES["depth"] = ("visual_depth", "text_depth", "fusion_depth", "predictor_depth", "decoder_depth")
@@ -371,7 +254,7 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
     for kind, name, known in (("experiment", experiment, EXPERIMENTS), ("scale", scale, SCALES)):
         if name not in known:
             raise RecipeError(f"unknown {kind} {name!r}: {did_you_mean(str(name), known)}known: {', '.join(known)}")
-    control = CONTROLS.get(experiment, Control(experiment, {}))
+    control = {**ANSWERS, **CONTROLS}.get(experiment, Control(experiment, {}))
     values: dict[str, Any] = {**STUDY[control.base], **CHANGES[scale][control.base]}
     values |= {**control.changes, **control.at.get(scale, {})}
     for key, value in changes.items():

@@ -15,7 +15,7 @@ from vljepa_core.figures.reading import at_random_weights, get, metric, series, 
 from vljepa_core.figures.units import PROBES, counted, number, unit_of
 from vljepa_core.geometry import MEASURES
 from vljepa_core.probes import chance
-from vljepa_core.provenance import core_hash
+from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.published import PUBLISHED, Baseline, PublishedRun
 
 _CAPTIONING = (
@@ -305,7 +305,7 @@ def _origin(runs: list[Any], source_hash: str) -> str:
     judged = {p["judged"]["commit"][:7] for p in made if p.get("judged", p).get("commit") != p.get("commit")}
     if judged:
         text += f"<br>judged at {', '.join(map(escape, sorted(judged)))}"
-    if any(get(run, "source_hash") != source_hash for run in runs):
+    if not all(get(run, "source_hash") in (source_hash, *SAME_BITS) for run in runs):
         text += "<br><strong>recorded with an older core</strong>"
     return text
 

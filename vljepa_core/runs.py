@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load, save
@@ -27,10 +28,15 @@ from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record
 from vljepa_core.train import Trained, autocast, choose_device, precision_of, train
 
+CALIBRATED_ON = 512  # training images that the batch-norm statistics of a random network are estimated on
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run before it is run: its recipe, its data, its examples, and the folder that is its own."""
+    """A run before it is run: its recipe, its data, its examples, and the folder that is its own.
+
+    ``features``: of all images of the dataset, where a frozen network's stand for them.
+    """
 
     recipe: Recipe
     dataset: Dataset
@@ -38,6 +44,7 @@ class Prepared:
     data: str
     seed: int
     folder: Path
+    features: np.ndarray | None = None
 
 
 def prepare(
@@ -58,7 +65,18 @@ def prepare(
     for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
         key.update(part.encode())
     folder = data_dir() / "runs" / dataset.name / f"{experiment}-{scale}-seed{seed}-{key.hexdigest()[:12]}"
-    return Prepared(wanted, dataset, select(dataset, wanted, seed), dataset.name, seed, folder)
+    features = _features(wanted, dataset, progress) if wanted.frozen_features else None
+    return Prepared(wanted, dataset, select(dataset, wanted, seed, features), dataset.name, seed, folder, features)
+
+
+def _features(recipe: Recipe, dataset: Dataset, progress: bool) -> np.ndarray:
+    """What the recipe's frozen network sees in all images of a dataset: float16 (N, P, C), computed once."""
+    from vljepa_core.features import cached_features
+    from vljepa_core.model.networks import calibrate, load_network
+
+    network = load_network(recipe.visual, recipe.visual_weights).requires_grad_(False)
+    calibrate(network, dataset.images[dataset.splits["train"][:CALIBRATED_ON]])
+    return cached_features(network, dataset.images, data_dir() / "cache" / "features", dataset.fingerprint, progress)
 
 
 def finished_record(folder: Path) -> Record | None:

@@ -1,0 +1,290 @@
+"""What each intervention does to a model, a batch or a run; and that off means the published recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from vljepa_core import runs, tokenizer
+from vljepa_core.datasets.selection import Examples
+from vljepa_core.interventions import BUDGET, COMBINED, RUNGS, SINGLE
+from vljepa_core.model.decoder import SPACE
+from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.objectives import Captioning, diversity_loss
+from vljepa_core.recipes import DEFAULTS, RecipeError, recipe
+from vljepa_core.resident import SHIFT, Resident, TrainingResident, moved
+from vljepa_core.train import Trainer, parameter_groups
+
+CPU = torch.device("cpu")
+
+
+def examples(n: int = 24, size: int = 64, seed: int = 0) -> Examples:
+    rng = np.random.default_rng(seed)
+    references = [[f"a {colour} dog {i}", f"the dog is {colour}"] for i, colour in zip(range(n), ["red", "blue"] * n)]
+    return Examples(
+        images=rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8),
+        image_ids=list(range(n)),
+        texts=[each[0] for each in references],
+        references=references,
+        ids=tokenizer.encode_batch([each[0] for each in references], 128),
+        labels=None,
+    )
+
+
+def batch_of(**changes) -> tuple[VLJEPA, Captioning, tuple]:
+    r = recipe("run2", "smoke", **changes)
+    torch.manual_seed(0)
+    model = VLJEPA(r)
+    words = r.align_weight > 0 or r.words_weight > 0
+    split = Resident(examples(), CPU, words=words)
+    return model, Captioning(r, split), split.batch(np.arange(8))
+
+
+def test_every_rung_is_a_recipe_with_its_expectation() -> None:
+    for name, rung in RUNGS.items():
+        made = recipe("run2", "laptop", **{**BUDGET, **rung.changes}).to_dict()
+        assert all(made[key] == value for key, value in rung.changes.items())
+        assert rung.hypothesis and (name == "published") == (not rung.changes)
+    assert len({str(rung.changes) for rung in SINGLE.values()}) == len(SINGLE)
+    whole = COMBINED["run5"].changes
+    for name, rung in COMBINED.items():
+        if "without" in name:
+            assert rung.changes.items() < whole.items(), f"{name} leaves something out and adds nothing"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"visual": "resnet"}, "timm:NAME"),
+        ({"visual": "efficientnet_lite0", "visual_training": "frozen", "augment": "shift"}, "computed once"),
+        ({"visual": "efficientnet_lite0", "visual_weights": "random"}, "frozen"),
+        ({"visual": "efficientnet_lite0", "stem": "convolutions"}, "stem"),
+        ({"pretrain": "lejepa"}, "pretrain_epochs"),
+        ({"pretrain": "align", "pretrain_epochs": 1}, "align_weight"),
+        ({"plan_source": "none", "align_weight": 1.0}, "sees no image"),
+        ({"input_dropout": "bytes"}, "token, word, blank"),
+    ],
+)
+def test_impossible_interventions_are_refused(changes, says) -> None:
+    with pytest.raises(RecipeError, match=says):
+        recipe("run2", "smoke", **changes)
+
+
+def test_off_leaves_no_trace() -> None:
+    """No head, no further draw of random numbers, no further term: the loss is cross-entropy and diversity alone."""
+    model, objective, batch = batch_of()
+    assert model.auxiliary is None
+    before = torch.get_rng_state()
+    loss, parts = objective.loss(model, *batch)
+    assert torch.equal(before, torch.get_rng_state())
+    assert parts.keys() == {"train_loss", "diversity"}
+    assert loss.item() == (parts["train_loss"] + 0.5 * parts["diversity"]).item()
+
+
+@pytest.mark.parametrize("name", ["sigreg", "vicreg", "align", "words", "hinge"])
+def test_a_further_loss_is_added_with_its_weight(name: str) -> None:
+    model, objective, batch = batch_of(**{f"{name}_weight": 0.25, "diversity_weight": 0.0})
+    loss, parts = objective.loss(model, *batch)
+    assert loss.item() == pytest.approx((parts["train_loss"] + 0.25 * parts[name]).item(), rel=1e-6)
+    assert parts[name].item() > 0
+    loss.backward()
+    seen = [q.grad for q in model.visual_encoder.parameters()]
+    assert all(g is not None for g in seen), "it reaches the encoder"
+
+
+@pytest.mark.parametrize("changes", [{"align_weight": 1.0}, {"align": "siglip", "align_weight": 1.0}])
+def test_alignment_brings_plans_and_captions_together(changes) -> None:
+    r = recipe("run2", "smoke", plan_reads="image", init="balanced", **changes)
+    torch.manual_seed(0)
+    model = VLJEPA(r)
+    split = Resident(examples(8), CPU, words=True)
+    objective = Captioning(r, split)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    seen = []
+    for _ in range(40):
+        loss, parts = objective.loss(model, *split.batch(np.arange(8)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        seen.append(parts["align"].item())
+    assert seen[-1] < 0.5 * seen[0]
+
+
+def test_alignment_alone_at_first_trains_no_decoder() -> None:
+    model, objective, batch = batch_of(align_weight=1.0, pretrain="align", pretrain_epochs=1)
+    loss, parts = objective.loss(model, *batch)
+    assert parts.keys() == {"align"} and loss.item() == parts["align"].item()
+    loss.backward()
+    assert all(q.grad is None for q in model.decoder.parameters())
+    objective.epoch = 1
+    assert "train_loss" in objective.loss(model, *batch)[1]
+
+
+def test_lejepa_trains_the_encoder_alone_and_then_it_is_frozen() -> None:
+    r = recipe("run2", "smoke", pretrain="lejepa", pretrain_epochs=1, visual_training="frozen", n_train=32, epochs=2)
+    trainer = Trainer(r, {"train": examples(32), "val": examples(8, seed=1)}, 0, CPU)
+    start = {name: t.clone() for name, t in trainer.model.state_dict().items()}
+    trainer.step()
+    now = trainer.model.state_dict()
+    assert not torch.equal(start["visual_encoder.patches.weight"], now["visual_encoder.patches.weight"])
+    assert torch.equal(start["decoder.head.weight"], now["decoder.head.weight"])
+    pretrained = {name: t.clone() for name, t in now.items()}
+    trainer.step()
+    now = trainer.model.state_dict()
+    assert torch.equal(pretrained["visual_encoder.patches.weight"], now["visual_encoder.patches.weight"])
+    assert not torch.equal(pretrained["decoder.head.weight"], now["decoder.head.weight"])
+    assert "encoder_grad_norm" not in trainer.progress.history[-1]
+
+
+def test_plan_queries_read_the_image_directly_and_the_query_is_left_out() -> None:
+    model = VLJEPA(recipe("run2", "smoke", plan_reads="image"))
+    assert model.text_encoder is None and model.fusion is None
+    images = torch.from_numpy(examples(2).images)
+    with torch.no_grad():
+        assert torch.equal(model.plan(images), model.predictor(model.look(images)))
+
+
+def test_balanced_scales_are_equal_and_draw_nothing() -> None:
+    published, balanced = (batch_of(init=init)[0].state_dict() for init in ("published", "balanced"))
+    for name, weight in published.items():
+        if name.endswith(("positions", "embed.weight")):
+            assert balanced[name].square().mean().sqrt().item() == pytest.approx(0.05, rel=1e-4)
+            ratio = weight / balanced[name]
+            assert torch.allclose(ratio[weight != 0], ratio[weight != 0].mean()), "the same direction"
+        else:
+            assert torch.equal(weight, balanced[name])
+
+
+def test_the_convolutional_stem_gives_the_same_grid() -> None:
+    for patch in (4, 8):
+        model = VLJEPA(recipe("run2", "smoke", stem="convolutions", patch_size=patch))
+        assert model.look(torch.from_numpy(examples(2).images)).shape == (2, (64 // patch) ** 2, 32)
+    with pytest.raises(ValueError, match="power of 2"):
+        VLJEPA(recipe("run2", "smoke", stem="convolutions", patch_size=6, image_size=60))
+
+
+def test_blanked_input() -> None:
+    ids = torch.tensor([tokenizer.encode("a red dog", 20)] * 400)
+    unit = {"token": ids.shape[1], "word": 3, "blank": 1}
+    for kind, units in unit.items():
+        decoder = VLJEPA(recipe("run2", "smoke", input_dropout=kind, input_dropout_rate=0.3)).decoder
+        torch.manual_seed(0)
+        kept = (decoder.drop_input(torch.ones(*ids.shape, 4), ids) != 0).all(dim=-1)
+        assert kept.float().mean().item() == pytest.approx(0.7, abs=0.05)
+        changes = kept[:, 1:] != kept[:, :-1]
+        if kind == "word":
+            assert not changes[:, (ids[0, 1:] != SPACE)].any(), "within a word nothing changes"
+        assert len(torch.unique(kept, dim=0)) > 2 ** (min(units, 8) - 1)
+        if kind == "blank":
+            assert not changes.any()
+        decoder.eval()
+        assert decoder.drop_input(torch.ones(*ids.shape, 4), ids).all(), "in training only"
+
+
+def test_every_caption_is_drawn_anew_in_every_epoch_as_seed_and_epoch_say() -> None:
+    def drawn(epoch: int, words: bool = False) -> Resident:
+        split = TrainingResident(examples(), CPU, words=words, every_caption=True)
+        split.begin_epoch(3, epoch)
+        return split
+
+    texts = [tokenizer.decode(row) for row in drawn(0).ids.tolist()]
+    for text, references in zip(texts, examples().references, strict=True):
+        assert text in references
+    assert texts != examples().texts
+    assert torch.equal(drawn(0).ids, drawn(0).ids) and not torch.equal(drawn(0).ids, drawn(1).ids)
+    with_words = drawn(0, words=True)
+    from vljepa_core.datasets.word_bags import word_bags
+
+    assert np.array_equal(with_words.told.numpy(), word_bags(texts))
+    assert np.array_equal(with_words.lengths, [len(text) + 2 for text in texts])
+    one = TrainingResident(examples(), CPU)
+    one.begin_epoch(3, 5)
+    assert torch.equal(one.ids, Resident(examples(), CPU).ids)
+
+
+def test_images_are_moved_by_a_few_pixels_or_mirrored() -> None:
+    torch.manual_seed(0)
+    images = torch.from_numpy(examples(64, size=16).images)
+
+    def is_moved(image, other, mirror: bool) -> bool:
+        padded = np.pad(np.asarray(image)[:, ::-1] if mirror else np.asarray(image),
+                        ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")  # fmt: skip
+        windows = (padded[y : y + 16, x : x + 16] for y in range(2 * SHIFT + 1) for x in range(2 * SHIFT + 1))
+        return any(np.array_equal(window, other) for window in windows)
+
+    assert all(is_moved(i, m, False) for i, m in zip(images, moved(images, False).numpy(), strict=True))
+    mirrored = [is_moved(i, m, True) for i, m in zip(images, moved(images, True).numpy(), strict=True)]
+    assert 16 < sum(mirrored) < 48
+
+
+def test_the_encoder_may_learn_at_another_rate() -> None:
+    model = VLJEPA(recipe("run2", "smoke"))
+    (whole,) = parameter_groups(model, 1.0)
+    assert [id(p) for p in whole["params"]] == [id(p) for p in model.parameters()]
+    rest, encoder = parameter_groups(model, 5.0)
+    assert {id(p) for p in encoder["params"]} == {id(p) for p in model.visual_encoder.parameters()}
+    assert len(rest["params"]) + len(encoder["params"]) == len(whole["params"]) and encoder["rate"] == 5
+
+
+def test_the_best_weights_are_kept_through_a_kill(tmp_path, monkeypatch) -> None:
+    from vljepa_core import train as training
+
+    r = recipe("run2", "smoke", keep_best=True, n_train=32, epochs=3, warmup_epochs=0)
+    data = {"train": examples(32), "val": examples(8, seed=1)}
+    losses = iter([3.0, 1.0, 2.0, 2.5])
+    monkeypatch.setattr(Captioning, "validate", lambda self, model: {"val_loss": next(losses)})
+    after_first = Trainer(r, data, 0, CPU)
+    after_first.step()
+    best = {name: t.clone() for name, t in after_first.model.state_dict().items()}
+    tensors, state = after_first.state()
+    resumed = Trainer(r, data, 0, CPU)
+    resumed.load_state(tensors, state)
+    assert all(torch.equal(resumed.best[name], t) for name, t in best.items())
+    losses = iter([3.0, 1.0, 2.0, 2.5])
+    trained = training.train(r, data, 0, CPU, tmp_path, show_progress=False)
+    assert all(torch.equal(t, best[name]) for name, t in trained.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(
+            captions="all", augment="flip", align_weight=0.3, words_weight=0.1, nested_plan=True, input_dropout="word"
+        ),
+        dict(pretrain="lejepa", pretrain_epochs=1, visual_training="frozen", sigreg_weight=0.1),
+    ],
+)
+def test_resumed_equals_uninterrupted_with_interventions_on(changes) -> None:
+    r = recipe("run2", "smoke", n_train=48, epochs=3, batch_size=16, keep_best=True, **changes)
+    data = {"train": examples(48), "val": examples(8, seed=1)}
+    whole = Trainer(r, data, 0, CPU)
+    cut = Trainer(r, data, 0, CPU)
+    for _ in range(4):
+        cut.step()
+    tensors, state = ({k: t.clone() for k, t in cut.state()[0].items()}, cut.state()[1])
+    resumed = Trainer(r, data, 0, CPU)
+    resumed.load_state(tensors, {**state, "history": list(state["history"]), "timeline": list(state["timeline"])})
+    for trainer in (whole, resumed):
+        while not trainer.finished:
+            trainer.step()
+    for a, b in zip(whole.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.progress.history == resumed.progress.history
+
+
+def test_a_run_with_everything_on_has_a_record(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("VLJEPA_DATA", str(tmp_path))
+    record = runs.run("run5", "smoke", progress=False)
+    assert record.recipe["align_weight"] > 0 and record.parameters["auxiliary"] > 0
+    assert {"align", "words", "train_loss"} <= record.history[-1].keys()
+    assert {"infonce", "probe_plan", "greedy_cider"} <= record.metrics.keys()
+
+
+def test_defaults_are_what_older_records_were_run_with() -> None:
+    r = recipe("run2", "paper")
+    later = [f.name for f in dataclasses.fields(r) if f.name in DEFAULTS and f.name not in ("objective", "query")]
+    assert all(getattr(r, name) == DEFAULTS[name] for name in later), "Run 2 is the default of every field"
+    assert diversity_loss(torch.ones(1, 2, 3)).item() == 0

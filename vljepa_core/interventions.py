@@ -1,0 +1,160 @@
+"""The ladder of interventions: each changes one thing of the published recipe, with what was expected of it beforehand.
+
+Written before any of these runs was made; a wrong expectation stays. All at one budget, ``BUDGET``. A rung *breaks the
+collapse* if the InfoNCE bound on validation images reaches ``report_audit.WORTH_NAMING`` bits with its 95% interval
+above 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vljepa_core.experiments import RUN5, RUN6
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One intervention.
+
+    Attributes:
+        title: what is changed, in a few words.
+        changes: of Run 2's recipe.
+        breaks: whether it was expected to break the collapse.
+        hypothesis: why.
+    """
+
+    title: str
+    changes: dict[str, Any]
+    breaks: bool
+    hypothesis: str
+
+
+# About 1,000 optimiser steps at laptop scale, in bfloat16 for its speed.
+BUDGET = dict(n_train=4_000, n_val=200, epochs=8, warmup_epochs=1, validate_every=2, precision="bfloat16")
+_NO_DIVERSITY = dict(diversity_weight=0.0)
+
+SINGLE: dict[str, Rung] = {
+    "published": Rung(
+        "the published recipe", {}, False, "Plans coincide within 16 steps, and stay so: the study's own result."
+    ),
+    "no_diversity": Rung(
+        "no diversity loss", _NO_DIVERSITY, False,
+        "It asks for differences, of whatever kind, and its gradient vanishes where all plans coincide: of no effect.",
+    ),
+    "cross_entropy": Rung(
+        "cross-entropy alone, no label smoothing", dict(diversity_weight=0.0, label_smoothing=0.0), False,
+        "Enough on Test 0's scenes; photographs need a gradient that sees them before the text is learned.",
+    ),
+    "init": Rung(
+        "positions and embeddings start at one scale", dict(init="balanced"), False,
+        "The fusion then reads more of the image, but the plan is still an average of query tokens.",
+    ),
+    "direct": Rung(
+        "plan queries read the visual tokens, with residual", dict(plan_reads="image", plan_query_residual=True), False,
+        "The shortest way for a gradient from text to image; still only text to ask for it.",
+    ),
+    "stem": Rung(
+        "convolutional stem", dict(stem="convolutions"), False, "Better tokens that nothing asks for."
+    ),
+    "all_captions": Rung(
+        "another of the five captions in every epoch", dict(captions="all"), False,
+        "Keeps a decoder from learning captions by heart; a thousand steps are too few for that to matter.",
+    ),
+    "augment": Rung(
+        "images shifted at random", dict(augment="shift"), False, "Against overfitting that isn't there yet."
+    ),
+    "sigreg": Rung(
+        "SIGReg in place of the diversity loss", dict(**_NO_DIVERSITY, sigreg_weight=0.05), False,
+        "Plans will differ, as a normal distribution's draws do, but need not differ in what captions speak of.",
+    ),
+    "vicreg": Rung(
+        "VICReg in place of the diversity loss", dict(**_NO_DIVERSITY, vicreg_weight=0.5), False,
+        "As SIGReg: spread is not information.",
+    ),
+    "align": Rung(
+        "InfoNCE between plan and caption", dict(align_weight=0.3), True,
+        "Asks directly for what tells captions apart, from the first step on: a pilot broke the collapse weakly.",
+    ),
+    "siglip": Rung(
+        "SigLIP between plan and caption", dict(align="siglip", align_weight=0.3), True,
+        "As InfoNCE; in batches of 32 perhaps weaker.",
+    ),
+    "align_first": Rung(
+        "InfoNCE alone for two epochs, then both", dict(align_weight=0.3, pretrain="align", pretrain_epochs=2), True,
+        "By the time that the decoder starts, the plan says something; it learns to listen before it knows the text.",
+    ),
+    "words": Rung(
+        "the caption's words from the plan, in no order", dict(words_weight=0.1), True,
+        "A text loss that can't be lowered by knowing grammar, only by knowing the topic.",
+    ),
+    "hinge": Rung(
+        "another image's plan must cost more", dict(hinge_weight=0.1), False,
+        "Gradient through the decoder alone, which at first can't read any plan.",
+    ),
+    "token_dropout": Rung(
+        "30% of the bytes blanked", dict(input_dropout="token"), False,
+        "A missing byte is filled in from its neighbours, without the image.",
+    ),
+    "word_dropout": Rung(
+        "30% of the words blanked", dict(input_dropout="word"), False,
+        "What the report meant; a missing word costs bits that an image could save, but a plan has to hold them first.",
+    ),
+    "blank": Rung(
+        "30% of the captions blanked as a whole", dict(input_dropout="blank"), True,
+        "Then the plan is all there is (CapPa): the first words must come from the image.",
+    ),
+    "encoder_rate": Rung(
+        "visual encoder learns 5 times as fast", dict(encoder_rate=5.0), False,
+        "Its gradient dies in the first steps; five times nothing.",
+    ),
+    "small_decoder": Rung(
+        "decoder of one block", dict(decoder_depth=1), False,
+        "A weaker grammar needs the image no more than a stronger one.",
+    ),
+    "lejepa": Rung(
+        "visual encoder trained by itself for two epochs, then frozen",
+        dict(pretrain="lejepa", pretrain_epochs=2, visual_training="frozen"), False,
+        "250 steps on thousands of small images give features little better than random ones.",
+    ),
+    "random_network": Rung(
+        "frozen EfficientNet-Lite0, random weights",
+        dict(visual="efficientnet_lite0", visual_weights="random", visual_training="frozen", image_size=128), False,
+        "Architecture alone: colours and textures get through, objects don't.",
+    ),
+    "pretrained": Rung(
+        "frozen EfficientNet-Lite0, ImageNet weights",
+        dict(visual="efficientnet_lite0", visual_training="frozen", image_size=128), False,
+        "Good tokens; but the published way from them to the plan goes through the query.",
+    ),
+    "pretrained_direct": Rung(
+        "the same, read by the plan queries directly",
+        dict(visual="efficientnet_lite0", visual_training="frozen", image_size=128, plan_reads="image",
+             plan_query_residual=True), True,
+        "The pilot that broke the collapse at once.",
+    ),
+}  # fmt: skip
+
+
+def without(run: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """A combination with one of its parts left out."""
+    return {key: value for key, value in run.items() if key not in keys}
+
+
+_LEFT_OUT = {
+    "scales": ("init",), "direct queries": ("plan_reads", "plan_query_residual"), "stem": ("stem",),
+    "all captions": ("captions",), "shifts": ("augment",), "alignment": ("align_weight",), "words": ("words_weight",),
+    "plain loss": ("label_smoothing", "diversity_weight"),
+}  # fmt: skip
+COMBINED: dict[str, Rung] = {
+    "run5": Rung("all of Run 5", RUN5, True, "What single changes can't do alone."),
+    **{
+        f"run5_without_{part.replace(' ', '_')}": Rung(
+            f"Run 5 without {part}", without(RUN5, *keys), part not in ("alignment",),
+            "Alignment carries it; the others help." if part != "alignment" else "Without it too weak to be measured.",
+        )
+        for part, keys in _LEFT_OUT.items()
+    },
+    "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
+}  # fmt: skip
+RUNGS = {**SINGLE, **COMBINED}
