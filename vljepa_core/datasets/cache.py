@@ -63,7 +63,7 @@ def open_or_build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], b
         pass
     except CacheProblem:
         pass  # another process may be replacing it right now: judged again below, under the lock
-    with _locked(stem):
+    with locked(stem):
         try:
             return open_cache(stem, key)
         except FileNotFoundError:
@@ -75,12 +75,13 @@ def open_or_build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], b
 
 def replace(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: Build) -> Cache:
     """Build the cache at ``stem`` even if there is one; ``build`` may read the rows of the old one."""
-    with _locked(stem):
+    with locked(stem):
         return _build_anew(stem, key, row_shape, build)
 
 
 @contextlib.contextmanager
-def _locked(stem: Path) -> Iterator[None]:
+def locked(stem: Path) -> Iterator[None]:
+    """Alone with the files of ``stem``; waits, and says so, while another process is."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(_file(stem, ".lock"))
     try:
