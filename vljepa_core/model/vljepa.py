@@ -131,8 +131,7 @@ def visual_encoder(recipe: Recipe) -> VisualEncoder | FeatureTokens:
     r = recipe
     if r.visual == "vit":
         return VisualEncoder(r.image_size, r.patch_size, r.dim, r.heads, r.visual_depth, r.mlp_ratio, r.stem)
-    from vljepa_core.model.networks import load_network  # here: its packages are wanted by few recipes
+    from vljepa_core.model.networks import feature_shape, load_network  # here: few recipes want its packages
 
-    network = load_network(r.visual, r.visual_weights)
-    kept = None if r.frozen_features else network
-    return FeatureTokens(network.channels, network.tokens(r.image_size), r.dim, kept)
+    network = None if r.frozen_features else load_network(r.visual, r.visual_weights)
+    return FeatureTokens(*feature_shape(r.visual, r.image_size), r.dim, network)
