@@ -81,6 +81,10 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
 
 def _plan_source(recipe: Recipe, ids: torch.Tensor) -> torch.Tensor:
     """What the plans of a batch with these ids (B, N) are made from, on the current device."""
+    if recipe.frozen_features:
+        from vljepa_core.model.networks import feature_shape
+
+        return torch.zeros(len(ids), *feature_shape(recipe.visual, recipe.image_size), dtype=torch.float16)
     if recipe.plan_source == "image":
         return torch.zeros(len(ids), recipe.image_size, recipe.image_size, 3, dtype=torch.uint8)
     return ids if recipe.plan_source == "caption" else torch.zeros(len(ids), dtype=torch.long)

@@ -18,5 +18,5 @@ def balance(model: nn.Module) -> None:
     for module in model.modules():
         positions, embed = getattr(module, "positions", None), getattr(module, "embed", None)
         for weight in (positions, embed.weight if isinstance(embed, nn.Embedding) else None):
-            if isinstance(weight, nn.Parameter) and bool(weight.any()):
-                weight.mul_(BALANCED / weight.square().mean().sqrt())
+            if isinstance(weight, nn.Parameter):  # those that start at 0 stay there
+                weight.mul_(BALANCED / weight.square().mean().sqrt().clamp(min=1e-12))

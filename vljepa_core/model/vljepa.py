@@ -133,5 +133,6 @@ def visual_encoder(recipe: Recipe) -> VisualEncoder | FeatureTokens:
         return VisualEncoder(r.image_size, r.patch_size, r.dim, r.heads, r.visual_depth, r.mlp_ratio, r.stem)
     from vljepa_core.model.networks import feature_shape, load_network  # here: few recipes want its packages
 
-    network = None if r.frozen_features else load_network(r.visual, r.visual_weights)
+    weights = "random" if torch.get_default_device().type == "meta" else r.visual_weights  # meta: shapes alone
+    network = None if r.frozen_features else load_network(r.visual, weights)
     return FeatureTokens(*feature_shape(r.visual, r.image_size), r.dim, network)
