@@ -81,6 +81,7 @@ class Recipe:
     stem: Literal["patches", "convolutions"] = "patches"
     init: Literal["published", "balanced"] = "published"  # balanced: positions and embeddings start at one scale
     plan_reads: Literal["query", "image"] = "query"  # what the plan's queries attend to
+    plan_norm: Literal["layer", "batch"] = "layer"  # batch: over images, so that no plan can be the same for all
     nested_plan: bool = False  # train on cut plans too: the first k vectors, the first w numbers of each
     captions: Literal["one", "all"] = "one"  # all: another caption of the image in every epoch
     augment: Literal["none", "shift", "flip"] = "none"  # flip: shifts and mirror images
@@ -195,7 +196,7 @@ class Recipe:
 # What a recipe of an older core, which had fewer fields, was run with.
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
 _IMAGE_ONLY = (
-    "visual visual_training encoder_rate stem plan_reads augment pretrain align_weight words_weight hinge_weight "
+    "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight words_weight hinge_weight "
     "sigreg_weight vicreg_weight"
 ).split()
 _CAPTION_ONLY = (
@@ -221,6 +222,7 @@ _CHOICES = {
     "stem": ("patches", "convolutions"),
     "init": ("published", "balanced"),
     "plan_reads": ("query", "image"),
+    "plan_norm": ("layer", "batch"),
     "captions": ("one", "all"),
     "augment": ("none", "shift", "flip"),
     "input_dropout": ("none", "token", "word", "blank"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vljepa_core import distributed
 from vljepa_core.model.layers import Block, CrossAttention
 
 
@@ -13,15 +14,17 @@ class SemanticPredictor(nn.Module):
 
     As published, the queries have **no residual**: a plan vector is nothing but a projected average of
     fused tokens, and the K vectors differ only as far as their attention patterns do. ``residual=True``
-    adds the query to what it read.
+    adds the query to what it read. ``norm="batch"`` normalises over the images instead: see :class:`NormOverImages`.
     """
 
-    def __init__(self, plan_vectors: int, dim: int, heads: int, depth: int, mlp_ratio: int, residual: bool) -> None:
+    def __init__(
+        self, plan_vectors: int, dim: int, heads: int, depth: int, mlp_ratio: int, residual: bool, norm: str = "layer"
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
         self.queries = nn.Parameter(torch.randn(plan_vectors, dim) * 0.02)
         self.cross = CrossAttention(dim, heads)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim) if norm == "layer" else NormOverImages(plan_vectors, dim)
         self.residual = residual
 
     def forward(self, fused: Tensor) -> Tensor:
@@ -30,6 +33,26 @@ class SemanticPredictor(nn.Module):
             fused = block(fused)
         read = self.cross(self.queries[None], fused)
         return self.norm(self.queries + read if self.residual else read)
+
+
+class NormOverImages(nn.Module):
+    """Each of the K x D numbers with mean 0 and deviation 1 over the images of a batch; in use, over those of training.
+
+    What all images have in common can't be in such a plan, and what differs can't be small: batch normalisation, as in
+    BN-VAE (Zhu et al., ACL 2020), against the same collapse in variational autoencoders.
+    """
+
+    def __init__(self, plan_vectors: int, dim: int) -> None:
+        super().__init__()
+        self.over_images = nn.BatchNorm1d(plan_vectors * dim, affine=False)
+
+    def forward(self, plan: Tensor) -> Tensor:
+        """(B, K, D) -> (B, K, D)."""
+        if self.training and distributed.size() > 1:
+            raise ValueError(
+                "plan_norm='batch' on several processes: each would normalise over its own images; use one"
+            )
+        return self.over_images(plan.flatten(1).float()).view(plan.shape)
 
 
 class FreePlans(nn.Module):

@@ -60,7 +60,7 @@ class VLJEPA(nn.Module):
             self.fusion = Fusion(*size, r.fusion_depth, r.mlp_ratio)
         if r.plan_source in ("image", "caption"):
             self.predictor = SemanticPredictor(
-                r.plan_vectors, *size, r.predictor_depth, r.mlp_ratio, residual=r.plan_query_residual
+                r.plan_vectors, *size, r.predictor_depth, r.mlp_ratio, residual=r.plan_query_residual, norm=r.plan_norm
             )
         else:
             self.free_plans = FreePlans(r.n_train if r.plan_source == "table" else 1, r.plan_vectors, r.dim)
