@@ -24,8 +24,8 @@ from vljepa_core.records import Record
 MAY_DIFFER = frozenset(
     "experiment plan_source query normalise patch_size visual_depth text_depth fusion_depth predictor_depth "
     "plan_vectors plan_query_residual diversity_weight validate_every probe_images scored_images max_new_tokens "
-    "temperature visual visual_weights visual_training encoder_rate stem plan_reads plan_norm nested_plan augment sigreg_weight "
-    "vicreg_weight align align_weight words_weight hinge_weight hinge_margin".split()
+    "temperature visual visual_weights visual_training encoder_rate stem plan_reads plan_norm nested_plan augment "
+    "sigreg_weight vicreg_weight align align_weight words_weight hinge_weight hinge_margin".split()
 )
 
 

@@ -54,6 +54,15 @@ SINGLE: dict[str, Rung] = {
         "plan queries read the visual tokens, with residual", dict(plan_reads="image", plan_query_residual=True), False,
         "The shortest way for a gradient from text to image; still only text to ask for it.",
     ),
+    "centred_pixels": Rung(
+        "pixels normalised as for ImageNet", dict(normalise="imagenet"), False,
+        "The mean pixel is no longer what all tokens have in common; the plans still are averages of query tokens.",
+    ),
+    "batch_norm": Rung(
+        "plans normalised over images", dict(plan_norm="batch", diversity_weight=0.0), True,
+        "A plan can't be the same for all images (BN-VAE). What differs is an untrained encoder's at first: brightness, "
+        "colour; but that is something to read.",
+    ),
     "stem": Rung(
         "convolutional stem", dict(stem="convolutions"), False, "Better tokens that nothing asks for."
     ),

@@ -196,8 +196,8 @@ class Recipe:
 # What a recipe of an older core, which had fewer fields, was run with.
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
 _IMAGE_ONLY = (
-    "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight words_weight hinge_weight "
-    "sigreg_weight vicreg_weight"
+    "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight words_weight "
+    "hinge_weight sigreg_weight vicreg_weight"
 ).split()
 _CAPTION_ONLY = (
     "captions input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight vicreg_weight "
