@@ -260,6 +260,6 @@ def _fetched(name: str, create: Callable[[], nn.Module]) -> nn.Module:
     except Exception as error:  # every hub and HTTP library has exceptions of its own
         raise NetworkError(
             f"{name}: can't be made ({type(error).__name__}: {error}). If its download failed: run this once on a "
-            "machine with network access, copy that machine's Hugging Face cache (~/.cache/huggingface) here, or "
-            "point HF_HOME at it, and set HF_HUB_OFFLINE=1"
+            "machine with network access and copy what it put in ~/.cache (huggingface, clip, torch) to the same "
+            "place here, or point HF_HOME at a copy of its huggingface folder, and set HF_HUB_OFFLINE=1"
         ) from error
