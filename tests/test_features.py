@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from vljepa_core import features
-from vljepa_core.datasets.dataset import Dataset
-from vljepa_core.features import cached_features, dataset_features
+from vljepa_core.features import cached_features
 from vljepa_core.model.networks import Network, load_network
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
@@ -244,23 +243,6 @@ def test_a_full_disk(tmpfs: Path) -> None:
     with pytest.raises(OSError, match="wide-random-32px.*free some space"):
         cached_features(network, images, tmpfs, "k")
     assert not list(tmpfs.glob("*.npy"))
-
-
-def test_rows_of_a_dataset(tmp_path: Path) -> None:
-    dataset = Dataset(
-        name="ours",
-        images=IMAGES,
-        captions=[["a dog"]] * 23,
-        image_ids=list(range(23)),
-        splits={"train": np.arange(20), "val": np.arange(20, 23)},
-        fingerprint="f",
-        source="",
-    )
-    network = small()
-    found = dataset_features(network, dataset, np.array([20, 3]), tmp_path)
-    assert found.shape == (2, 4, 3) and found.dtype == np.float16
-    everything, seen = computed(network, tmp_path / "ours", key="f")
-    assert seen == 0 and np.array_equal(found, everything[[20, 3]])
 
 
 def test_progress_is_shown_when_asked_for(tmp_path: Path, capsys) -> None:

@@ -22,7 +22,6 @@ import torch
 from tqdm import tqdm
 
 from vljepa_core.datasets.cache import locked
-from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.files import write_atomically
 from vljepa_core.model.networks import Network
 from vljepa_core.provenance import source_hash
@@ -30,16 +29,6 @@ from vljepa_core.provenance import source_hash
 FORMAT = 1  # raised whenever this file changes what is stored; model/networks.py counts by its source hash
 CHUNK = 256  # images between two entries of the list
 BATCH = 32  # images at a time; a divisor of CHUNK, so that a resumed run meets the same batches
-
-
-def dataset_features(
-    network: Network, dataset: Dataset, rows: np.ndarray, folder: Path, progress: bool = False
-) -> np.ndarray:
-    """Features float16 (len(rows), P, C) of these rows of ``dataset.images``.
-
-    Those of all its images are computed when they are first asked for and kept in ``folder``.
-    """
-    return cached_features(network, dataset.images, folder / dataset.name, dataset.fingerprint, progress)[rows]
 
 
 def cached_features(

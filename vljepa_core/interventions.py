@@ -60,8 +60,8 @@ SINGLE: dict[str, Rung] = {
     ),
     "batch_norm": Rung(
         "plans normalised over images", dict(plan_norm="batch", diversity_weight=0.0), True,
-        "A plan can't be the same for all images (BN-VAE). What differs is an untrained encoder's at first: brightness, "
-        "colour; but that is something to read.",
+        "A plan can't be the same for all images (BN-VAE). What differs is an untrained encoder's at first: "
+        "brightness, colour; but that is something to read.",
     ),
     "stem": Rung(
         "convolutional stem", dict(stem="convolutions"), False, "Better tokens that nothing asks for."
