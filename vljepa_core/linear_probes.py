@@ -48,7 +48,8 @@ def category_probes(
     - ``probe_majority``: always the largest class of the training images;
     - ``probe_chance``: guessing with the frequencies of the training images;
     - ``probe_pixels``, ``probe_colour``, ``probe_untrained``, ``probe_plan``: linear probes, of the plans in float32;
-    - ``probe_untrained_fp16``, ``probe_plan_fp16``: of the plans as they are sent.
+    - ``probe_untrained_fp16``, ``probe_plan_fp16``: of the plans as they are sent;
+    - ``probe_features``: of a frozen network's features, mean over their places, where plans are made from them.
 
     Empty where there are fewer than ``FEWEST`` labelled images in a split, or only one class.
 
@@ -78,6 +79,10 @@ def category_probes(
         "plan": trained,
         "plan_fp16": {split: as_sent(each) for split, each in trained.items()},
     }
+    if examples["train"].features is not None:  # what a frozen network had to offer: the mean of its tokens
+        sources["features"] = {
+            s: examples[s].features[rows].mean(axis=1, dtype=np.float32) for s, rows in known.items()
+        }
     found = trivial_answers(y, y_val)
     for name, features in sources.items():
         found |= scored(name, y_val, answers(features["train"], y, features["val"]))

@@ -26,7 +26,7 @@ from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record
-from vljepa_core.train import Trained, autocast, choose_device, precision_of, train
+from vljepa_core.train import Trained, choose_device, precision_of, train
 
 CALIBRATED_ON = 512  # training images that the batch-norm statistics of a random network are estimated on
 
@@ -174,8 +174,8 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     if distributed.agree(trained is None):
         trained = train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", progress)
     clock = time.monotonic()
-    with autocast(run.recipe, device):
-        judged = evaluate(trained.model, run.recipe, run.examples, run.dataset.categories, run.seed)
+    # In float32, whatever it was trained in: bits are differences of nats, and bfloat16 would round them.
+    judged = evaluate(trained.model, run.recipe, run.examples, run.dataset.categories, run.seed)
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)
