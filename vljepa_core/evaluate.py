@@ -13,7 +13,7 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.datasets.shapes import COLOURS, SHAPES
 from vljepa_core.generate import generate
 from vljepa_core.geometry import plan_geometry
-from vljepa_core.linear_probes import category_probes, frozen_plans
+from vljepa_core.linear_probes import category_probes, frozen_plans, thumbnails
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.neighbours import nearest
@@ -124,7 +124,10 @@ def _read_frozen(
     judged.metrics.update(category_probes(model, plans, recipe, examples, categories, seed))
     if recipe.objective == "classify":
         return
-    for name, space in (("plan_neighbour", plans), ("pixel_neighbour", {k: e.images for k, e in examples.items()})):
+    for name, space in (
+        ("plan_neighbour", plans),
+        ("pixel_neighbour", {k: thumbnails(e.images) for k, e in examples.items()}),
+    ):
         index = nearest(space["train"], space["val"])
         said = [train.texts[i] for i in index]
         judged.metrics.update(metrics.caption_metrics(name, validation.texts, validation.references, said))

@@ -67,7 +67,7 @@ def category_probes(
     y, y_val = (labels[split][known[split]] for split in ("train", "val"))
     if min(len(y), len(y_val)) < FEWEST or len(np.unique(y)) < 2:
         return {}
-    images = {split: examples[split].images[rows] for split, rows in known.items()}
+    images = {split: thumbnails(examples[split].images[rows]) for split, rows in known.items()}
     start = untrained(model, recipe, seed)
     at_start = {split: frozen_plans(start, examples[split].seen[rows]) for split, rows in known.items()}
     trained = {split: plans[split][rows] for split, rows in known.items()}
@@ -120,6 +120,18 @@ def frozen_plans(model: VLJEPA, seen: np.ndarray) -> np.ndarray:
 def as_sent(plans: np.ndarray) -> np.ndarray:
     """Plans rounded to half precision: 2 bytes a number, as ``Recipe.plan_bytes`` counts them."""
     return plans.astype(np.float16)
+
+
+def thumbnails(images: np.ndarray, size: int = 64) -> np.ndarray:
+    """Images uint8 (N, S, S, 3) at the study's resolution: means of squares where S is a multiple of ``size``.
+
+    So that pixels stay a baseline of the same kind, at the same cost, for a model that is given larger images.
+    """
+    n, side = images.shape[:2]
+    if side <= size or side % size:
+        return images
+    k = side // size
+    return images.reshape(n, size, k, size, k, 3).mean(axis=(2, 4), dtype=np.float32).round().astype(np.uint8)
 
 
 def colour_histogram(images: np.ndarray) -> np.ndarray:
