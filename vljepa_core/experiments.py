@@ -144,11 +144,11 @@ _ANSWER = dict(
     align_weight=1.0,
     words_weight=0.5,
 )
-RUN5 = dict(**_ANSWER, normalise="imagenet", stem="convolutions", plan_norm="batch", augment="shift")
+RUN5 = dict(**_ANSWER, normalise="imagenet", plan_norm="batch", augment="shift")
 RUN6 = dict(**_ANSWER, visual="efficientnet_lite0", visual_training="frozen", image_size=128)
 _AT_LAPTOP = dict(laptop=dict(precision="bfloat16"))  # half the time on a CPU that has it
 _OF_THE_PLAN = (
-    "visual visual_training normalise stem augment plan_reads plan_query_residual plan_norm align_weight words_weight"
+    "visual visual_training normalise augment plan_reads plan_query_residual plan_norm align_weight words_weight"
 ).split()
 ANSWERS: dict[str, Control] = {
     "run5": Control("run2", RUN5, _AT_LAPTOP),

@@ -151,7 +151,8 @@ def without(run: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 _LEFT_OUT = {
-    "scales": ("init",), "direct queries": ("plan_reads", "plan_query_residual"), "stem": ("stem",),
+    "scales": ("init",), "direct queries": ("plan_reads", "plan_query_residual"), "batch norm": ("plan_norm",),
+    "centred pixels": ("normalise",),
     "all captions": ("captions",), "shifts": ("augment",), "alignment": ("align_weight",), "words": ("words_weight",),
     "plain loss": ("label_smoothing", "diversity_weight"),
 }  # fmt: skip
@@ -159,8 +160,9 @@ COMBINED: dict[str, Rung] = {
     "run5": Rung("all of Run 5", RUN5, True, "What single changes can't do alone."),
     **{
         f"run5_without_{part.replace(' ', '_')}": Rung(
-            f"Run 5 without {part}", without(RUN5, *keys), part not in ("alignment",),
-            "Alignment carries it; the others help." if part != "alignment" else "Without it too weak to be measured.",
+            f"Run 5 without {part}", without(RUN5, *keys), part not in ("alignment", "batch norm"),
+            "Without it plans fall together, or too weak to be measured." if part in ("alignment", "batch norm")
+            else "It helps; batch norm and alignment carry it.",
         )
         for part, keys in _LEFT_OUT.items()
     },
