@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | probe | sweep | describe | audit | data``: the core from a terminal."""
+"""``python -m vljepa_core run | probe | sweep | rungs | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
+from vljepa_core.rung_commands import add_rungs_command
 from vljepa_core.sweep_commands import add_sweep_command
 
 
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     probe.set_defaults(function=probe_command)
 
     add_sweep_command(commands)
+    add_rungs_command(commands)
 
     describe = commands.add_parser("describe", help="recipe, parameters, cost of a step, what GPUs could do")
     describe.add_argument("experiment", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))

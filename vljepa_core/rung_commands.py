@@ -1,0 +1,135 @@
+"""``python -m vljepa_core rungs``: the ladder of interventions, one run after the other."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vljepa_core.interventions import RUNGS
+from vljepa_core.recipes import SCALES, recipe
+from vljepa_core.rungs import BASE, changes_at, rung_path
+
+EPILOG = """
+What is finished is loaded, what was begun goes on from its checkpoint: after a kill, give the same command again.
+One run that fails does not stop the others.
+
+examples:
+  python -m vljepa_core rungs
+  python -m vljepa_core rungs published align run5 --seed 0 1 2 --keep
+"""
+
+
+def add_rungs_command(commands: argparse._SubParsersAction) -> None:
+    """Add ``rungs`` to the command line."""
+    rungs = commands.add_parser(
+        "rungs",
+        help="the ladder of interventions: what breaks the collapse",
+        description="The ladder of interventions, each changing something of Run 2, one run after the other.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    rungs.add_argument("name", nargs="*", metavar="NAME", help=f"all by default: {', '.join(RUNGS)}")
+    rungs.add_argument("--data", default="scenes", help="as for run (default scenes)")
+    rungs.add_argument("--seed", nargs="+", type=int, default=[0], help="one or several (default 0)")
+    rungs.add_argument("--scale", default="laptop", help=f"{', '.join(SCALES)} (default laptop)")
+    rungs.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
+    rungs.add_argument(
+        "--keep", action="store_true", help="copy each record to data/recorded/rungs/ as it finishes, to be committed"
+    )
+    rungs.set_defaults(function=rungs_command)
+
+
+@dataclass
+class _Run:
+    """One rung with one seed: its folder, and how long it took, where that is known."""
+
+    name: str
+    seed: int
+    folder: Path
+    seconds: float | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, seed {self.seed}"
+
+
+def rungs_command(options: argparse.Namespace) -> int:
+    """Make or load the rungs' records; 0 if all have one, 1 if something failed."""
+    from vljepa_core import runs
+    from vljepa_core.estimate import human_time
+    from vljepa_core.records import keep
+
+    names = list(dict.fromkeys(options.name or RUNGS))
+    for name in names:  # refuse all before running any
+        recipe(BASE, options.scale, **changes_at(name, options.scale))
+    asked = [_prepare(name, seed, options) for seed in dict.fromkeys(options.seed) for name in names]
+    _say(f"rungs on {options.data}, {options.scale}: {len(asked)} runs, {_left(asked)}")
+    failed = []
+    for number, run in enumerate(asked, 1):
+        known = run.seconds is not None
+        if not known:
+            _say(f"{number}/{len(asked)}  {run.label}: training")
+        try:
+            record = runs.run(
+                BASE,
+                options.scale,
+                options.data,
+                run.seed,
+                device=options.device,
+                **changes_at(run.name, options.scale),
+            )
+        except (FloatingPointError, RuntimeError) as error:  # a loss that is not finite, memory that is not there
+            failed.append(run)
+            _say(f"{number}/{len(asked)}  {run.label}: FAILED, {error}")
+            continue
+        run.seconds = record.provenance["seconds"]
+        line = f"{number}/{len(asked)}  {run.label}: {_found(record)}"
+        print(f"{line}  [{human_time(run.seconds)}{', loaded' if known else ''}]", flush=True)
+        if options.keep:
+            path = rung_path(run.name, record)
+            keep(record, path)
+            _say(f"kept as {path}")
+        if not known and number < len(asked):
+            _say(_left([each for each in asked if each not in failed]))
+    if failed:
+        _say(f"failed: {'; '.join(run.label for run in failed)}; the same command tries again")
+    return 1 if failed else 0
+
+
+def _prepare(name: str, seed: int, options: argparse.Namespace) -> _Run:
+    from vljepa_core import runs
+
+    prepared = runs.prepare(
+        BASE, options.scale, options.data, seed, progress=True, **changes_at(name, options.scale)
+    )  # fmt: skip
+    record = runs.finished_record(prepared.folder)
+    return _Run(name, seed, prepared.folder, None if record is None else record.provenance["seconds"])
+
+
+def _left(asked: list[_Run]) -> str:
+    """How many are done and left, and what those left will take if they take as long as those done did."""
+    from vljepa_core.estimate import human_time
+
+    took = {run.folder: run.seconds for run in asked if run.seconds is not None}
+    left = {run.folder for run in asked if run.seconds is None}
+    text = f"{len(asked) - len(left)} finished, {len(left)} left"
+    if took and left:
+        text += f", about {human_time(len(left) * sum(took.values()) / len(took))}"
+    return text
+
+
+def _found(record: Any) -> str:
+    """What a record says about the collapse, in a few words."""
+    bits, unique = record.metrics["infonce"], record.metrics["greedy_unique"]
+    distinct = round(unique["value"] * unique["n"])
+    return (
+        f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
+        f"{distinct} of {unique['n']} greedy captions distinct"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

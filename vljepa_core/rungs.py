@@ -1,0 +1,76 @@
+"""The runs of the ladder of interventions, and their committed records: ``data/recorded/rungs/<data>/``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from vljepa_core.interventions import BUDGET, RUNGS
+from vljepa_core.recipes import DEFAULTS, RecipeError, did_you_mean, recipe
+from vljepa_core.records import RECORDED, Record, read_record
+
+BASE = "run2"  # what every rung changes
+# Scale smoke has its own, smaller budget; what the rungs are trained with beside it stays.
+_SIZE = ("n_train", "n_val", "epochs", "warmup_epochs", "validate_every")
+
+
+def changes_at(name: str, scale: str) -> dict[str, Any]:
+    """What a rung changes of Run 2 at a scale, the budget included.
+
+    Raises:
+        RecipeError: no rung of that name.
+    """
+    if name not in RUNGS:
+        known = tuple(RUNGS)
+        raise RecipeError(f"unknown rung {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}")
+    changes = {**BUDGET, **RUNGS[name].changes}
+    if scale == "smoke":
+        changes = {key: value for key, value in changes.items() if key not in _SIZE}
+        if changes.get("pretrain_epochs"):
+            changes["pretrain_epochs"] = 1  # of two
+    return changes
+
+
+def rung_path(name: str, record: Record, folder: Path | None = None) -> Path:
+    """Where a rung's record is committed: ``data/recorded/rungs/<data>/<rung>-<scale>-seed<n>.json``."""
+    folder = RECORDED / "rungs" if folder is None else folder
+    return folder / record.data / f"{name}-{record.scale}-seed{record.seed}.json"
+
+
+def recorded_rungs(data: str | None = None, folder: Path | None = None) -> dict[str, list[Record]]:
+    """The committed records of the rungs, by name, in the ladder's order; each by data, scale, seed.
+
+    A record whose recipe is not what its rung asks for today, or whose file name says something else than it does
+    itself, is left out, and named on stderr. A rung without records is absent.
+
+    Args:
+        data: of this dataset only, by the name that its records give it ("scenes", "flickr8k").
+        folder: other than ``data/recorded/rungs``.
+    """
+    folder = RECORDED / "rungs" if folder is None else folder
+    found: dict[str, list[Record]] = {}
+    for path in sorted(folder.glob(f"{data or '*'}/*.json")):
+        record = read_record(path)
+        name = path.stem.removesuffix(f"-{record.scale}-seed{record.seed}")
+        reason = "its name is not that of its rung, scale and seed, or its folder not that of its data"
+        if name in RUNGS and path == rung_path(name, record, folder):
+            reason = _other_recipe(name, record)
+        if reason:
+            print(f"{path}: left out, {reason}", file=sys.stderr)
+            continue
+        found.setdefault(name, []).append(record)
+    return {
+        name: sorted(found[name], key=lambda r: (r.data, r.scale, r.seed)) for name in RUNGS if name in found
+    }  # fmt: skip
+
+
+def _other_recipe(name: str, record: Record) -> str | None:
+    """In what a record's recipe is not its rung's; None if it is. Keys that an older core did not have are defaults."""
+    wanted = recipe(BASE, record.scale, **changes_at(name, record.scale)).to_dict()
+    have = {**DEFAULTS, **record.recipe}
+    differing = [key for key in (*wanted, *(have.keys() - wanted.keys())) if have.get(key) != wanted.get(key)]
+    if not differing:
+        return None
+    key = differing[0]
+    return f"{key} is {have.get(key)!r} in it, and {wanted.get(key)!r} in the rung {name}; run it again"
