@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")
+    run.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time on a CPU, each on its share of it"
+    )
     run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
     run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
     run.set_defaults(function=run_command)
@@ -112,21 +115,29 @@ def run_command(options: argparse.Namespace) -> int:
     from vljepa_core import distributed, runs
     from vljepa_core.estimate import estimate_seconds, human_time
     from vljepa_core.records import keep, recorded_path
+    from vljepa_core.side_by_side import side_by_side
+    from vljepa_core.train import choose_device
 
     changes = parse_changes(options.set)
     if options.keep and changes:
         raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
+    if options.jobs < 1:
+        raise ValueError(f"--jobs {options.jobs}: at least 1")
     asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
+    jobs = min(options.jobs, len(asked)) if choose_device(options.device).type == "cpu" else 1
     if not options.no_estimate and distributed.size() == 1:
         missing = []
         for each in asked:
             prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
             if options.fresh or runs.finished_record(prepared.folder) is None:
-                missing.append((each.experiment, estimate_seconds(prepared, options.device)))
+                missing.append((each.experiment, estimate_seconds(prepared, options.device, jobs)))
         if missing:
-            total = sum(seconds for _, seconds in missing)
+            total = sum(seconds for _, seconds in missing) / jobs
             parts = ", ".join(f"{name} {human_time(seconds)}" for name, seconds in missing)
-            print(f"to train: {parts}; about {human_time(total)} in all", file=sys.stderr)
+            at_a_time = f", {jobs} at a time" if jobs > 1 else ""
+            print(f"to train: {parts}; about {human_time(total)} in all{at_a_time}", file=sys.stderr)
+    if jobs > 1:
+        return int(side_by_side(options.experiment, [_alone(options, name) for name in options.experiment], jobs) > 0)
     for name in options.experiment:
         clock = time.monotonic()
         record = runs.run(
@@ -149,6 +160,15 @@ def run_command(options: argparse.Namespace) -> int:
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
     distributed.leave()
     return 0
+
+
+def _alone(options: argparse.Namespace, experiment: str) -> list[str]:
+    """The command that runs one experiment of those asked for."""
+    command = [sys.executable, "-m", "vljepa_core", "run", experiment, "--no-estimate", "--scale", options.scale]
+    command += ["--data", options.data, "--seed", str(options.seed)]
+    command += ["--device", options.device] if options.device else []
+    command += ["--set", *options.set] if options.set else []
+    return [*command, *(flag for flag in ("--fresh", "--keep") if getattr(options, flag[2:]))]
 
 
 def probe_command(options: argparse.Namespace) -> int:

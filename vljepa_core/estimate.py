@@ -15,8 +15,21 @@ TIMED_STEPS = 7  # of which 1, 2 and 4 are on the timeline and take longer: fewe
 VALIDATION_SHARE = 1.4
 
 
-def estimate_seconds(run: Prepared, device: str | None = None) -> float:
-    """Seconds of training and evaluation of a run from its start (a checkpoint would shorten it)."""
+def estimate_seconds(run: Prepared, device: str | None = None, jobs: int = 1) -> float:
+    """Seconds of training and evaluation of a run from its start (a checkpoint would shorten it).
+
+    With several ``jobs`` at a time each has its share of the CPU's threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // jobs))
+    try:
+        return _timed(run, device) * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _timed(run: Prepared, device: str | None) -> float:
+    """Seconds of a training step."""
     trainer = Trainer(run.recipe, run.examples, run.seed, choose_device(device))
     trainer.step()  # the first step also allocates
     seconds = []
@@ -26,7 +39,7 @@ def estimate_seconds(run: Prepared, device: str | None = None) -> float:
         trainer.step()
         _wait(trainer.device)
         seconds.append(time.monotonic() - started)
-    return statistics.median(seconds) * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
+    return statistics.median(seconds)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,0 +1,64 @@
+"""Runs side by side: all are made, a failure is told and stops nobody, and nobody outlives whoever started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from vljepa_core.__main__ import main
+from vljepa_core.side_by_side import side_by_side
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_as_many_at_a_time_as_asked_for_each_with_its_share_of_the_threads(tmp_path: Path, capsys) -> None:
+    say = "import time, sys, os; s = time.time(); time.sleep(0.5); print(os.environ['OMP_NUM_THREADS'], s, time.time())"
+    assert side_by_side(["a", "b", "c", "d"], [python(say)] * 4, 2) == 0
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    spans = [(float(start), float(end)) for _, start, end in told]
+    assert len(told) == 4 and {share for share, _, _ in told} == {str(max(1, os.cpu_count() // 2))}
+    together = [sum(a <= start < b for a, b in spans) for start, _ in spans]
+    assert max(together) == 2
+
+
+def test_one_that_fails_is_told_with_its_last_words_and_stops_nobody(capsys) -> None:
+    commands = [python("raise SystemExit('no space left: free some')"), python("print('noise'); print('b: fine')")]
+    assert side_by_side(["a", "b"], commands, 2) == 1
+    said = capsys.readouterr()
+    assert said.out == "b: fine\n" and "a: failed (exit code 1)" in said.err and "free some" in said.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_stops_it_stops_all(tmp_path: Path, how: signal.Signals) -> None:
+    child = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(60)"
+    code = f"from vljepa_core.side_by_side import side_by_side; side_by_side('ab', [{python(child)!r}] * 2, 2)"
+    parent = subprocess.Popen(python(code), cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while len(list(tmp_path.iterdir())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(how)
+    parent.wait(timeout=20)
+    for path in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name), 0)
+
+
+def test_two_runs_side_by_side_are_the_same_as_one_after_the_other(data_dir: Path, capsys) -> None:
+    where = ["run", "run2_blind", "run4_blind", "--scale", "smoke", "--data", "shapes"]
+    assert main([*where, "--jobs", "2"]) == 0
+    said = capsys.readouterr()
+    assert "2 at a time" in said.err and said.out.count("_blind: ") == 2
+    made = {path: path.stat().st_mtime_ns for path in data_dir.glob("runs/**/record.json")}
+    assert len(made) == 2
+    assert main(where) == 0  # loads them
+    assert {path: path.stat().st_mtime_ns for path in made} == made

@@ -1,0 +1,70 @@
+"""Several runs at a time on one machine, each in a process and with threads of its own.
+
+A small model leaves cores waiting for each other at every operation: on two cores, two runs of one thread each finish
+sooner than one after the other on two threads (benchmarks/PROFILE.md). Which of the runs is done is seen from their
+records, so a killed build goes on like any other.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from tqdm import tqdm
+
+POLL_SECONDS = 0.2
+LINES_OF_A_FAILURE = 15
+
+
+def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: int) -> int:
+    """Run the commands, ``jobs`` at a time in order, and print what each printed when it has ended.
+
+    Whoever stops this process stops them: they go on from their checkpoints the next time. One that fails doesn't stop
+    the others.
+
+    Returns:
+        How many failed; the end of what they said is on stderr.
+    """
+    waiting = list(zip(names, commands, strict=True))
+    running: list[tuple[str, subprocess.Popen, IO[str]]] = []
+    failed = 0
+    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), "VLJEPA_QUIET": "1"}
+    bar = tqdm(total=len(waiting), unit="run", mininterval=0.5 if sys.stderr.isatty() else 30, leave=False)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name, command = waiting.pop(0)
+                said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when its process has ended
+                running.append((name, subprocess.Popen(command, stdout=said, stderr=said, env=environment), said))
+                bar.set_postfix_str(", ".join(n for n, _, _ in running))
+            time.sleep(POLL_SECONDS)
+            bar.refresh() if sys.stderr.isatty() else None
+            for entry in [entry for entry in running if entry[1].poll() is not None]:
+                running.remove(entry)
+                name, process, said = entry
+                said.seek(0)
+                lines = said.read().splitlines()
+                said.close()
+                bar.update()
+                if process.returncode == 0:
+                    bar.write(lines[-1] if lines else name)
+                else:
+                    failed += 1
+                    end = "\n  ".join(lines[-LINES_OF_A_FAILURE:])
+                    bar.write(f"{name}: failed (exit code {process.returncode})\n  {end}", file=sys.stderr)
+    finally:
+        for _, process, said in running:
+            process.terminate()
+            said.close()
+        for _, process, _ in running:
+            process.wait()
+        bar.close()
+        signal.signal(signal.SIGTERM, before)
+    return failed
