@@ -14,7 +14,7 @@ CONDA ?= $(firstword $(foreach tool,mamba micromamba conda,$(shell command -v $(
 JOBS ?= 2
 IMAGES ?= 40000
 DATA_SEED ?= 42
-EXPERIMENTS := run4 run3 run2 run6 run5 test3 run1 run4_blind run3_blind run2_blind run6_blind run5_blind test0 run1_blind
+EXPERIMENTS := run4 run3 run2 run6 run5 test3 run1 run4_blind run3_blind run2_blind run5_blind test0 run1_blind
 
 # ---- refuse a bad choice at once --------------------------------------------------------------------
 ifneq ($(words $(SCALE)) $(filter smoke laptop paper,$(SCALE)),1 $(SCALE))

@@ -92,3 +92,12 @@ def test_validation_every_few_epochs_and_after_the_last(data_dir: Path) -> None:
     some = vljepa_core.run("run2", "smoke", "shapes", 0, **{**TINY, "epochs": 5}, validate_every=2)
     assert [row["epoch"] for row in some.history] == [0, 2, 4, 5]
     assert some.history == [row for row in every.history if row["epoch"] in (0, 2, 4, 5)], "training is another one"
+
+
+def test_a_blind_partner_may_have_been_made_on_smaller_pictures_but_not_on_other_ones(data_dir: Path) -> None:
+    small, large = TINY, {**TINY, "image_size": 32}
+    blind = vljepa_core.run("run2_blind", "smoke", "shapes", **small)
+    seeing = vljepa_core.run("run2", "smoke", "shapes", **large)
+    assert blind.dataset["fingerprint"] != seeing.dataset["fingerprint"] and mismatch(seeing, blind) is None
+    others = dataclasses.replace(seeing, dataset={**seeing.dataset, "source": "another collection"})
+    assert "data" in mismatch(others, blind)

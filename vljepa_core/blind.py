@@ -25,6 +25,7 @@ MAY_DIFFER = frozenset(
     "experiment plan_source query normalise patch_size visual_depth text_depth fusion_depth predictor_depth "
     "plan_vectors plan_query_residual diversity_weight validate_every probe_images scored_images max_new_tokens "
     "temperature visual visual_weights visual_training encoder_rate stem plan_reads plan_norm nested_plan augment "
+    "image_size "
     "sigreg_weight vicreg_weight align align_weight words_weight hinge_weight hinge_margin".split()
 )
 
@@ -55,8 +56,12 @@ def mismatch(record: Record, blind: Record) -> str | None:
     """Why two records are no pair; None if they are one."""
     if blind.recipe.get("plan_source") != "none":
         return "the second is no blind model (its recipe needs plan_source='none')"
+    # A blind model is as blind on larger pictures: their pixels, which the fingerprint covers, may be others.
+    data = ("name", "source", "n_train", "n_val")
+    if record.recipe["image_size"] == blind.recipe["image_size"]:
+        data = ("fingerprint", "n_train", "n_val")
     for what, one, other in (
-        ("data", record.dataset["fingerprint"], blind.dataset["fingerprint"]),
+        ("data", [record.dataset.get(key) for key in data], [blind.dataset.get(key) for key in data]),
         ("seed", record.seed, blind.seed),
         ("validation images", _images(record), _images(blind)),
     ):
