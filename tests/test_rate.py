@@ -19,7 +19,7 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.kept import infonce_terms, share_kept
 from vljepa_core.rate import rate_curve
 from vljepa_core.rate_record import GOAL_BYTES, keeps, read_curve, recorded_curves, smallest
-from vljepa_core.rate_runs import curve_of_run
+from vljepa_core.rate_runs import curve_of_run, network_features
 from vljepa_core.recipes import recipe
 from vljepa_core.records import RecordError
 
@@ -174,6 +174,15 @@ def test_where_a_frozen_network_looks_pictures_go_through_it_too(examples, tmp_p
     assert curve.row("JPEG of at most 60 bytes, bare")["bits_kept"]["value"] == pytest.approx(1, abs=0.01)
 
 
+def test_pictures_are_seen_as_the_run_saw_its_images(data_dir: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    network = dict(visual="efficientnet_lite0", visual_training="frozen")
+    run = runs.prepare("run2", "smoke", "shapes", **{**TINY, **network, "image_size": 32, "patch_size": 8})
+    again = network_features(run)(np.array(run.examples["val"].images))
+    assert again.dtype == np.float16
+    np.testing.assert_allclose(again, run.examples["val"].features, rtol=0.01, atol=0.01)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_terms_average_to_infonce(seed) -> None:
     rng = np.random.default_rng(seed)
@@ -214,6 +223,9 @@ def test_the_whole_plan_gives_the_runs_own_numbers(data_dir: Path, capsys) -> No
     assert len(found.rows) > 15 and found.data == "shapes"
     with pytest.raises(ValueError, match="no captions"):
         rate_curve(SimpleNamespace(decoder=None), run.recipe, run.examples, 0, ABOUT, data_dir / "x.json")
+    with pytest.raises(ValueError, match="not from images"):
+        blind = dataclasses.replace(run.recipe, plan_source="none")
+        rate_curve(Captioner(), blind, run.examples, 0, ABOUT, data_dir / "x.json")
     with pytest.raises(ValueError, match="at least 8"):
         curve_of_run(run, scored=3)
 

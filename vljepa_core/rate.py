@@ -142,11 +142,13 @@ def rate_curve(
         progress: told the name of what is measured next.
 
     Raises:
-        ValueError: a model that writes no captions, or fewer than ``FEWEST`` validation images.
+        ValueError: a model that writes no captions or sees no images, or fewer than ``FEWEST`` validation images.
     """
     train, validation = examples["train"], examples["val"]
     if model.decoder is None:
         raise ValueError(f"{recipe.experiment} writes no captions, so there is nothing to measure")
+    if recipe.plan_source != "image":
+        raise ValueError(f"{recipe.experiment} makes its plans from {recipe.plan_source!r}, not from images")
     if min(len(validation), scored) < FEWEST:
         raise ValueError(f"{min(len(validation), scored)} validation images: at least {FEWEST} are needed")
     device = next(model.parameters()).device

@@ -35,13 +35,13 @@ def curve_of_run(run: runs.Prepared, path: Path | None = None, **how: Any) -> Ra
         },
         "weights_sha256": hashlib.sha256((run.folder / "weights.safetensors").read_bytes()).hexdigest(),
     }
-    look = {} if run.features is None else {"look": _network_features(run)}
+    look = {} if run.features is None else {"look": network_features(run)}
     return rate_curve(
         model, run.recipe, run.examples, run.seed, about, path or run.folder / "rate.json", **{**look, **how}
     )
 
 
-def _network_features(run: runs.Prepared) -> Callable[[np.ndarray], np.ndarray]:
+def network_features(run: runs.Prepared) -> Callable[[np.ndarray], np.ndarray]:
     """The run's frozen network: images uint8 (N, S, S, 3) -> features float16 (N, P, C)."""
     from vljepa_core.model.networks import calibrate, load_network  # here: its packages are wanted by few recipes
 
