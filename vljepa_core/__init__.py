@@ -3,9 +3,10 @@
 The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``, ``geometry``,
 ``objectives``, ``train`` (with ``checkpoints``, ``distributed``), ``metrics`` (``ngrams``), ``probes``,
 ``plan_probes``, ``linear_probes``, ``neighbours``, ``verdicts``, ``evaluate``, ``runs`` (``records``, ``provenance``,
-``describe``, ``roofline``, ``estimate``), ``sweeps`` (``jobs``), ``blind``, ``ladder``, ``decision_tree``,
-``published``, ``baselines``, ``differences``, ``figures``, ``report``, ``report_audit``, ``audit`` (``audit_files``,
-``audit_page``).
+``describe``, ``roofline``, ``estimate``), ``sweeps`` (``jobs``), ``rate`` (``entropy_coding``, ``quantise``,
+``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate_runs``), ``blind``, ``ladder``, ``decision_tree``,
+``published``, ``baselines``, ``differences``, ``figures``, ``report``, ``report_audit``, ``report_rate``, ``audit``
+(``audit_files``, ``audit_page``).
 """
 
 from __future__ import annotations

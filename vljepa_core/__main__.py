@@ -1,4 +1,4 @@
-"""``python -m vljepa_core run | probe | sweep | rungs | describe | audit | data``: the core from a terminal."""
+"""``python -m vljepa_core run | probe | rate | sweep | rungs | describe | audit | data``: the core from a terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
+from vljepa_core.rate_commands import add_rate_command
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
 from vljepa_core.rung_commands import add_rungs_command
 from vljepa_core.sweep_commands import add_sweep_command
@@ -52,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     probe.add_argument("--scores", type=Path, metavar="FILE", help=".npy: also keep log p(caption i | plan j), in nats")
     probe.set_defaults(function=probe_command)
 
+    rate = add_rate_command(commands)
     add_sweep_command(commands)
     add_rungs_command(commands)
 
@@ -76,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     audit.set_defaults(function=audit_command)
 
     add_data_command(commands)
-    for command in (run, probe, describe):
+    for command in (run, probe, rate, describe):
         command.add_argument("--scale", default="laptop", help=", ".join(SCALES))
         command.add_argument(
             "--set",

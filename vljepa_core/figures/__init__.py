@@ -14,6 +14,7 @@ from vljepa_core.figures.curves import collapse_metrics, collapse_timeline, loss
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.flow import data_flow
 from vljepa_core.figures.phase import phase_diagram
+from vljepa_core.figures.rate import rate_quality
 from vljepa_core.figures.statistics import caption_lengths, category_shares
 from vljepa_core.figures.tree import decision_tree
 
@@ -35,6 +36,7 @@ __all__ = [
     "metric_bars",
     "phase_diagram",
     "plan_bits",
+    "rate_quality",
     "recall_curves",
     "sample_grid",
     "show",
