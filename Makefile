@@ -48,7 +48,7 @@ BUILD := build/$(TAG)
 NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
 CORE := $(shell find vljepa_core -name '*.py')
-RECORDED := $(wildcard data/recorded/*/*.json data/recorded/sweeps/*/*/*.json)
+RECORDED := $(wildcard data/recorded/*/*.json data/recorded/*/*/*.json data/recorded/sweeps/*/*/*.json)
 BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py book/speed.py benchmarks/table.py \
   $(wildcard book/*.md book/_static/* benchmarks/recorded/*)
 HTML := $(BUILD)/_build/html/index.html

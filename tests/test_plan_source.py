@@ -11,6 +11,7 @@ import torch
 
 import vljepa_core
 from tests.conftest import TINY
+from vljepa_core.blind import mismatch
 from vljepa_core.describe import data_flow, describe
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import caption_nats
