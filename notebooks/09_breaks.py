@@ -172,7 +172,7 @@ for name in names:
 # %% [markdown]
 # ## Verdict
 #
-# Floors and goals were written before the runs (`vljepa_core/goals.py`). A floor that is missed means that the answer failed at what it was made for.
+# Floors and goals were set after small pilots and before the recorded runs (`vljepa_core/goals.py`). A floor that is missed means that the answer failed at what it was made for.
 # On composed scenes the bits that a caption needs from its picture are known, and a share of them is asked for as well. For
 # InfoNCE the 95% interval has to lie above half the floor. CIDEr of Run 5 is held against the best of three answers that do not look
 # at the picture in question; where such a control was not recorded, the cell says so.

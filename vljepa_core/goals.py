@@ -1,4 +1,4 @@
-"""What Run 5 and Run 6 should reach, written before either was run, and a record held against it.
+"""What Run 5 and Run 6 should reach, set after small pilots and before the recorded runs, and a record held against it.
 
 Every threshold stands for a use of the picture that a trivial answer does not make: a caption that tells images apart,
 a loss below that of a decoder which never saw one, captions that fit their own image better than others.
@@ -14,7 +14,7 @@ from vljepa_core import ladder
 from vljepa_core.blind import mismatch, with_gain
 from vljepa_core.records import Record
 
-# What is measured, in the order of the table.
+# A threshold that a run misses stays. What is measured, in the order of the table.
 MEASURES: Mapping[str, str] = {
     "infonce": "InfoNCE lower bound, bits",
     "gain_over_blind": "gain over the trained blind model, bits per caption",

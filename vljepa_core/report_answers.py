@@ -1,4 +1,4 @@
-"""Tables of Run 5 and Run 6: against the goals written before them, what they cost, what a GPU would take."""
+"""Tables of Run 5 and Run 6: against their goals, what they cost, what a GPU would take."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
     asked = [sum(getattr(t, kind) is not None for t in GOALS[experiment].values()) for kind in ("floor", "goal")]
     reached = [_reached(runs[0]) if len(runs) == 1 else "each seed for itself" for _, runs in columns]
     rows.append(["reached, of what was measured", f"{asked[0]} floors", f"{asked[1]} goals", *reached])
-    note = f"{title({'experiment': experiment})} against what was asked of it before any run."
+    name = title({"experiment": experiment})
+    note = f"{name} against its floors and goals, set after small pilots and before the recorded runs."
     if any(record.scale == "smoke" for record in records):
         note += " Scale smoke shows that everything runs; its numbers mean nothing."
     return html_table(note, head, rows)
