@@ -28,6 +28,7 @@ def made_up(experiment: str = "run2", data: str = "flickr8k", seed: int = 0, bit
         "infonce": metric(bits, bits - 0.04, bits + 0.04, 128),
         "image_r1": metric(0.1, 0.05, 0.15),
         "greedy_unique": metric(0.25),
+        "plan_cosine": metric(0.5),
         "greedy_cider": metric(0.2, 0.1, 0.3),
         "greedy_cider_permuted": metric(0.1, 0.05, 0.15),
         "probe_plan": metric(0.6, 0.5, 0.7),
