@@ -101,4 +101,5 @@ figures.decision_tree(path)
 # the captions still collapse. [What breaks the collapse](09_breaks) does that. Its two answers, as far as they are recorded:
 
 # %%
-report_answers.found_line([record for name in ("run5", "run6") for record in vljepa_core.recorded(name)])
+answers = [record for record in vljepa_core.recorded_sweep("answers") if record.experiment in ("run5", "run6")]
+report_answers.found_line([*(record for name in ("run5", "run6") for record in vljepa_core.recorded(name)), *answers])

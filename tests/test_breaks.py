@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import TINY
 from vljepa_core import baselines, figures, ladder, report_answers, report_breaks, rungs, runs
 from vljepa_core.describe import describe
-from vljepa_core.goals import GOALS, MEASURES, judge
+from vljepa_core.goals import GOALS, MEASURES, judge, with_controls
 from vljepa_core.interventions import RUNGS
 from vljepa_core.recipes import recipe
 from vljepa_core.records import Record
@@ -112,7 +112,8 @@ def test_what_failed_is_listed_and_what_broke_it_is_not() -> None:
     assert f"1 of 4 rungs break the collapse ({RUNGS['run5'].title})" in said and "2 of 4 came out as expected" in said
     assert f"In some seeds only: {RUNGS['align'].title}" in said
     assert "No rung is recorded yet" in report_breaks.summary({}).alt
-    assert "left the collapse" in report_breaks.failed_list({}).alt
+    assert "No rung is recorded yet" in report_breaks.failed_list({}).alt
+    assert "no recorded rung left the collapse" in report_breaks.failed_list({"run5": seeds(1.0)}).alt
 
 
 def test_places_are_kept_apart_and_the_strongest_come_first() -> None:
@@ -211,13 +212,16 @@ def test_on_scenes_a_share_of_what_is_needed_is_asked_for() -> None:
 
 
 def test_the_goals_table_has_every_seed_and_their_mean() -> None:
-    records = [*seeds(0.2, 3.0, experiment="run5"), made_up("run5", data="scenes")]
+    longer = {**made_up().provenance, "steps": 4_560}
+    records = [*seeds(0.2, 3.0, experiment="run5"), made_up("run5", bits=9.0, provenance=longer)]
+    records.append(made_up("run5", data="scenes"))
     table = report_answers.goals_table("run5", records)
     row = cells(table, MEASURES["infonce"])
     assert row[:2] == ["0.5", "2"]
     assert row[2] == "0.2 floor: not reached goal: not reached" and row[3] == "3 floor: reached goal: reached"
-    assert row[4].startswith("1 floor") and row[5] == "1.6 floor: reached in 1 of 2 seeds goal: reached in 1 of 2 seeds"
-    assert cells(table, MEASURES["gain_over_blind"])[2:] == ["not measured"] * 4
+    assert row[4].startswith("9 floor") and row[5].startswith("1 floor")
+    assert row[6:] == ["1.6 floor: reached in 1 of 2 seeds goal: reached in 1 of 2 seeds"], "4,560 steps are no seed"
+    assert cells(table, MEASURES["gain_over_blind"])[2:] == ["not measured"] * 5
     assert cells(table, MEASURES["delivered"])[2] == "does not apply"
     assert cells(table, "reached")[2] == "3 of 4 floors, 2 of 4 goals"
     assert "not measured" in cells(table, MEASURES["greedy_cider"])[2]
@@ -231,6 +235,8 @@ def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> Non
     trivial = {b.label: b.value for b in baselines.of_run(prepared.recipe, prepared.examples)["greedy_cider"]}
     assert found.value("constant_cider") == pytest.approx(trivial["best constant caption"])
     other = runs.prepare("run2", "smoke", "shapes", 0, **{**settings, "n_val": 9})
+    assert with_controls(made, prepared.examples) == made, "Run 2 has no goals"
+    assert with_controls(dataclasses.replace(made, experiment="run5"), prepared.examples).metrics == found.metrics
     with pytest.raises(ValueError, match="not judged on these images"):
         baselines.with_constant(made, other.examples)
 
@@ -257,6 +263,12 @@ def test_costs_and_predictions_are_those_of_records_and_describe() -> None:
 
 def test_the_comparison_ends_in_what_was_found() -> None:
     said = report_answers.found_line([made_up("run5", bits=0.01), made_up("run6", bits=2.5)]).alt
-    assert "Run 5 (flickr8k, laptop, seed 0), with a plan of 16 x 128 numbers: not shown to use its plan" in said
-    assert "Run 6 (flickr8k, laptop, seed 0), with a plan of 16 x 128 numbers: uses its plan; InfoNCE 2.50" in said
+    assert (
+        "Run 5 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: not shown to use its plan"
+        in said
+    )
+    assert (
+        "Run 6 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: uses its plan; InfoNCE 2.50"
+        in said
+    )
     assert "not recorded yet" in report_answers.found_line([]).alt

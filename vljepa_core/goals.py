@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vljepa_core import ladder
+from vljepa_core.baselines import with_constant
 from vljepa_core.blind import mismatch, with_gain
+from vljepa_core.datasets.selection import Examples
 from vljepa_core.records import Record
 
 # A threshold that a run misses stays. What is measured, in the order of the table.
@@ -86,7 +88,7 @@ def judge(record: Record, blind: Iterable[Record] = ()) -> list[Judged]:
     """A record of Run 5 or Run 6 against its thresholds, in the order of ``MEASURES``.
 
     Args:
-        record: with ``constant_cider`` among its metrics (``baselines.with_constant``), where Run 5's CIDEr counts.
+        record: as ``with_controls`` gives it; without, Run 5's CIDEr can't be judged.
         blind: trained blind models; the record's partner among them, if there is one, is compared with.
 
     Raises:
@@ -96,6 +98,11 @@ def judge(record: Record, blind: Iterable[Record] = ()) -> list[Judged]:
     record = with_gain(record, blind)
     thresholds, controls = GOALS[record.experiment], _controls(record, blind)
     return [_judged(name, record, thresholds[name], controls) for name in MEASURES]
+
+
+def with_controls(record: Record, examples: Mapping[str, Examples]) -> Record:
+    """A record as ``judge`` needs it: one that has goals gets its best constant caption's CIDEr among its metrics."""
+    return with_constant(record, examples) if record.experiment in GOALS else record
 
 
 def _judged(name: str, record: Record, threshold: Threshold, controls: Mapping[str, float | None]) -> Judged:

@@ -26,11 +26,11 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
         blind: trained blind models; a record that has its partner among them is compared with it.
     """
     blind = list(blind)
-    columns = [(setting(record), [judge(record, blind)]) for record in records]
-    for place in dict.fromkeys((record.data, record.scale) for record in records):
-        seeds = [record for record in records if (record.data, record.scale) == place]
+    columns = [(_where([record]), [judge(record, blind)]) for record in records]
+    for place in dict.fromkeys(map(_place, records)):
+        seeds = [record for record in records if _place(record) == place]
         if len(seeds) > 1:
-            columns.append((f"mean, {settings(seeds)}", [judge(record, blind) for record in seeds]))
+            columns.append((f"mean, {_where(seeds)}", [judge(record, blind) for record in seeds]))
     head = ["measure", "floor", "goal", *(escape(name) for name, _ in columns)]
     rows = []
     for row, (name, label) in enumerate(MEASURES.items()):
@@ -45,6 +45,16 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
     if any(record.scale == "smoke" for record in records):
         note += " Scale smoke shows that everything runs; its numbers mean nothing."
     return html_table(note, head, rows)
+
+
+def _place(record: Record) -> tuple[str, str, int, int]:
+    """What seeds of one experiment have in common; nothing else may be averaged."""
+    return record.data, record.scale, record.dataset["n_train"], record.provenance["steps"]
+
+
+def _where(records: list[Record]) -> str:
+    """Data, scale, seeds and steps of records of one place."""
+    return f"{settings(records)}, {records[0].provenance['steps']:,} steps"
 
 
 def _asked(name: str, threshold: Threshold) -> list[str]:
@@ -163,7 +173,7 @@ def found_line(records: Sequence[Record]) -> Display:
         size = f"{record.recipe['plan_vectors']} x {record.recipe['dim']}"
         said = "uses its plan" if uses_plan(record) else f"not shown to use its plan ({WORTH_NAMING:g} bits would)"
         lines.append(
-            f"{title(record)} ({setting(record)}), with a plan of {size} numbers: {said}; "
+            f"{title(record)} ({_where([record])}), with a plan of {size} numbers: {said}; "
             f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
             f"{round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct."
         )

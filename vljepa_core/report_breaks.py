@@ -13,6 +13,7 @@ from vljepa_core.records import Record
 from vljepa_core.report import NOT_MEASURED, bullets, html_table
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
 
+_NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
 Found = Mapping[str, Sequence[Record]]  # rung -> its records
 
 
@@ -69,6 +70,8 @@ def as_expected(name: str, records: Sequence[Record]) -> str:
 
 def failed_list(found: Found) -> Display:
     """The log of what failed: every rung that broke the collapse in none of its seeds, with its expectation."""
+    if not found:
+        return bullets([_NONE])
     lines = []
     for name, records in found.items():
         if records and not broke(records):
@@ -85,7 +88,7 @@ def summary(found: Found) -> Display:
     """In a sentence: how many rungs broke the collapse, and how many expectations held."""
     asked = {name: records for name, records in found.items() if records}
     if not asked:
-        return bullets(["No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."])
+        return bullets([_NONE])
     breaks = [RUNGS[name].title for name, records in asked.items() if broke(records) == len(records)]
     partly = [RUNGS[name].title for name, records in asked.items() if 0 < broke(records) < len(records)]
     held = [name for name, records in asked.items() if as_expected(name, records) == "as expected"]

@@ -14,8 +14,7 @@ TITLES = {
     "run4": "Run 4",
     "run5": "Run 5",
     "run6": "Run 6",
-    "run5_blind": "Run 5, blind",
-    "run6_blind": "Run 6, blind",
+    "run5_blind": "Blind twin of Runs 5 and 6",
 }
 
 
