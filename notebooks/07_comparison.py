@@ -24,7 +24,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, report
+from vljepa_core import figures, report, report_answers
 from vljepa_core.decision_tree import decision_path
 from vljepa_core.published import PUBLISHED
 from vljepa_core.recipes import STUDY
@@ -94,3 +94,12 @@ figures.decision_tree(path)
 #
 # Whatever path was highlighted above, it is the path of one seed at one scale on one kind of data. Where records of other seeds or data
 # exist they stand in the *recorded* column.
+#
+# ## Where the tree ends in this book
+#
+# The last box can be tested: leave the plan at its published number of vectors, change what stands before it and what is asked of it, and see whether
+# the captions still collapse. [What breaks the collapse](09_breaks) does that. Its two answers, as far as they are recorded:
+
+# %%
+answers = [record for record in vljepa_core.recorded_sweep("answers") if record.experiment in ("run5", "run6")]
+report_answers.found_line([*(record for name in ("run5", "run6") for record in vljepa_core.recorded(name)), *answers])

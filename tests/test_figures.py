@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from tests.test_breaks import made_up
 from vljepa_core import figures, report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.datasets.selection import Examples
@@ -91,6 +92,8 @@ FIGURES = {
         "ours",
     ),
     "caption_coverage": lambda: figures.caption_coverage({"ours": [9], "humans'": [2, *[1] * 7]}),
+    "rung_bits": lambda: figures.rung_bits({"published": [made_up(bits=0.01)], "run6": [made_up(bits=2.0)]}),
+    "timelines": lambda: figures.timelines({"published": made_up(), "another": made_up(seed=1)}),
     "recall_curves": lambda: figures.recall_curves({"caption to image": np.linspace(0.1, 1, 9)}),
 }
 

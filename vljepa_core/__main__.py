@@ -114,7 +114,7 @@ def parse_changes(pairs: list[str]) -> dict[str, Any]:
 
 def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
-    from vljepa_core import distributed, runs
+    from vljepa_core import distributed, goals, runs
     from vljepa_core.estimate import estimate_seconds, human_time
     from vljepa_core.records import keep, recorded_path
     from vljepa_core.side_by_side import side_by_side
@@ -156,7 +156,8 @@ def run_command(options: argparse.Namespace) -> int:
             continue
         if options.keep:
             path = recorded_path(record)
-            keep(record, path)
+            prepared = runs.prepare(name, options.scale, options.data, options.seed)
+            keep(goals.with_controls(record, prepared.examples), path)
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

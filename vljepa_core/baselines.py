@@ -8,6 +8,7 @@ the captions of a trained blind model.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -195,6 +196,28 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
     return {name: tuple(lines) for name, lines in {**found, "train_loss": floors}.items()}
 
 
+def with_constant(record: Record, examples: Mapping[str, Examples]) -> Record:
+    """The record with ``constant_cider`` among its metrics: what the best constant caption scores on its images.
+
+    Unchanged where no captions of images that it was not trained on were scored.
+
+    Raises:
+        ValueError: the record is of other images than ``examples``.
+    """
+    if "greedy_cider" not in record.metrics or record.recipe.get("validate_on") == "train":
+        return record
+    _same_images(record, examples)
+    references = examples["val"].references
+    constant = constant_caption(references, examples["train"].texts)
+    cider = score(references, [constant] * len(references)).metrics()["cider"]
+    return dataclasses.replace(record, metrics={**record.metrics, "constant_cider": dataclasses.asdict(cider)})
+
+
+def _same_images(record: Record, examples: Mapping[str, Examples]) -> None:
+    if [row["image_id"] for row in record.captions] != examples["val"].image_ids:
+        raise ValueError(f"{record.experiment} ({record.data}, seed {record.seed}) was not judged on these images")
+
+
 def on_equal_terms(
     record: Record, examples: Mapping[str, Examples], blind: Iterable[Record] = ()
 ) -> dict[str, dict[str, Metric]]:
@@ -216,8 +239,7 @@ def on_equal_terms(
         ValueError: the record is of other images than ``examples``.
     """
     validation = examples["val"]
-    if [row["image_id"] for row in record.captions] != validation.image_ids:
-        raise ValueError(f"{record.experiment} ({record.data}, seed {record.seed}) was not judged on these images")
+    _same_images(record, examples)
     kept, human = hold_out(validation.references)
     rows = [i for i, caption in enumerate(human) if caption is not None]
     if len(rows) < 2:

@@ -6,6 +6,7 @@ and backward pass, and activation memory is what autograd would keep between the
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -90,12 +91,22 @@ def _plan_source(recipe: Recipe, ids: torch.Tensor) -> torch.Tensor:
     return ids if recipe.plan_source == "caption" else torch.zeros(len(ids), dtype=torch.long)
 
 
+def _image_bytes(recipe: Recipe) -> int:
+    """What stands for one image on the device: its pixels in uint8, or a frozen network's features in float16."""
+    if recipe.frozen_features:
+        from vljepa_core.model.networks import feature_shape
+
+        return 2 * math.prod(feature_shape(recipe.visual, recipe.image_size))
+    return recipe.image_size**2 * 3
+
+
 def describe(recipe: Recipe) -> dict[str, Any]:
     """Recipe, parameters, plan size, cost of a training step, what cards could make of it, memory estimate (bytes)."""
     with torch.device("meta"):
         parameters = parameters_by_room(VLJEPA(recipe))
     cost = step_cost(recipe)
     state = 16 * parameters["total"]  # float32 weights, gradients, two AdamW moments
+    images = (recipe.n_train + recipe.n_val) * _image_bytes(recipe)
     return {
         "recipe": recipe.to_dict(),
         "parameters": parameters,
@@ -109,8 +120,8 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "memory_bytes": {
             "weights_gradients_moments": state,
             "activations": cost["activation_bytes"],
-            "images": (recipe.n_train + recipe.n_val) * recipe.image_size**2 * 3,
-            "total": state + cost["activation_bytes"] + (recipe.n_train + recipe.n_val) * recipe.image_size**2 * 3,
+            "images": images,
+            "total": state + cost["activation_bytes"] + images,
         },
     }
 

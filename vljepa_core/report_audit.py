@@ -13,9 +13,8 @@ from vljepa_core.ladder import Rung
 from vljepa_core.published import PUBLISHED
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_MEASURED, html_table
+from vljepa_core.rungs import WORTH_NAMING, uses_plan
 from vljepa_core.verdicts import capacity_verdict
-
-WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
 
 _SENDS = {
     "capacity_overfit": "the image, through the published encoder",
@@ -127,12 +126,6 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
     head = ["rung", "bits needed", "InfoNCE, bits", "bits spent on a caption",
             "distinct greedy captions", "plan cosine", ""]  # fmt: skip
     return html_table("The ladder: bits a caption needs from its picture, and bits that arrive.", head, rows)
-
-
-def uses_plan(record: Record) -> bool | None:
-    """Whether the InfoNCE bound is at least ``WORTH_NAMING`` bits and its 95% interval lies above 0; None: unknown."""
-    found = metric(record, "infonce")
-    return None if found is None else found["low"] > 0 and found["value"] >= WORTH_NAMING
 
 
 def verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Display:

@@ -1,18 +1,44 @@
-"""The runs of the ladder of interventions, and their committed records: ``data/recorded/rungs/<data>/``."""
+"""Runs of the ladder of interventions, and their committed records: ``data/recorded/rungs/<data>/``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vljepa_core.interventions import BUDGET, RUNGS
+from vljepa_core.interventions import BUDGET, RUNGS, SINGLE
 from vljepa_core.recipes import DEFAULTS, RecipeError, did_you_mean, recipe
 from vljepa_core.records import RECORDED, Record, read_record
 
 BASE = "run2"  # what every rung changes
+WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
+GROUPS = ("single changes", "combination", "one part left out", "given encoder")
 # Scale smoke has its own, smaller budget; what the rungs are trained with beside it stays.
 _SIZE = ("n_train", "n_val", "epochs", "warmup_epochs", "validate_every")
+
+
+def uses_plan(record: Record) -> bool | None:
+    """Whether the InfoNCE bound is at least ``WORTH_NAMING`` bits and its 95% interval lies above 0; None: unknown.
+
+    Of a rung: whether it breaks the collapse.
+    """
+    found = record.metrics.get("infonce")
+    return None if found is None else found["low"] > 0 and found["value"] >= WORTH_NAMING
+
+
+def broke(records: Sequence[Record]) -> int:
+    """In how many of a rung's records, its seeds, the collapse is broken."""
+    return sum(uses_plan(record) is True for record in records)
+
+
+def group_of(name: str) -> str:
+    """Which of ``GROUPS`` a rung belongs to: a network as visual encoder makes it one of the last."""
+    if RUNGS[name].changes.get("visual", "vit") != "vit":
+        return GROUPS[3]
+    if name in SINGLE:
+        return GROUPS[0]
+    return GROUPS[2] if "_without_" in name else GROUPS[1]
 
 
 def changes_at(name: str, scale: str) -> dict[str, Any]:

@@ -346,8 +346,10 @@ class Pace:
 
 def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     """Table to the terminal and to a file; records to where they are committed."""
+    from vljepa_core.goals import GOALS, with_controls
     from vljepa_core.records import keep as keep_record
     from vljepa_core.records import read_record, recorded_path
+    from vljepa_core.runs import prepare
 
     records = [read_record(run.folder / "record.json") for run in runs]
     if not records:
@@ -362,7 +364,9 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     for i, place in enumerate(places):
         if place in places[:i]:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
-    for record, place in zip(records, places, strict=True):
+    for run, record, place in zip(runs, records, places, strict=True):
+        if record.experiment in GOALS:
+            record = with_controls(record, prepare(*run.point.place, **run.point.changes).examples)
         keep_record(record, place)
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 

@@ -15,7 +15,9 @@ from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.flow import data_flow
 from vljepa_core.figures.phase import phase_diagram
 from vljepa_core.figures.rate import rate_quality
+from vljepa_core.figures.rungs import rung_bits
 from vljepa_core.figures.statistics import caption_lengths, category_shares
+from vljepa_core.figures.timelines import timelines
 from vljepa_core.figures.tree import decision_tree
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "plan_bits",
     "rate_quality",
     "recall_curves",
+    "rung_bits",
     "sample_grid",
     "show",
+    "timelines",
 ]

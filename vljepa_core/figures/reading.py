@@ -12,6 +12,9 @@ TITLES = {
     "test3": "Test 3",
     "run3": "Run 3",
     "run4": "Run 4",
+    "run5": "Run 5",
+    "run6": "Run 6",
+    "run5_blind": "Blind twin of Runs 5 and 6",
 }
 
 

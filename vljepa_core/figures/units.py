@@ -41,6 +41,7 @@ METRICS: dict[str, Unit] = {
     "sampled_bleu4": Unit("BLEU-4, t = 0.7", "plain"),
     "greedy_cider": Unit("CIDEr, greedy", "plain"),
     "sampled_cider": Unit("CIDEr, t = 0.7", "plain"),
+    "constant_cider": Unit("CIDEr, best constant caption", "plain"),
     "train_loss": Unit("final training loss, as trained", "fine", "nats"),
     "val_loss": Unit("final validation loss, unsmoothed", "fine", "nats"),
     "plan_cosine": Unit("mean cosine between plans", "fine"),

@@ -1,0 +1,274 @@
+"""What breaks the collapse: expectations beside findings, records against goals; all by hand, on made-up records."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from tests.conftest import TINY
+from vljepa_core import baselines, figures, ladder, report_answers, report_breaks, rungs, runs
+from vljepa_core.describe import describe
+from vljepa_core.goals import GOALS, MEASURES, judge, with_controls
+from vljepa_core.interventions import RUNGS
+from vljepa_core.recipes import recipe
+from vljepa_core.records import Record
+
+STEPS = (0, 1, 2, 4, 8)
+
+
+def metric(value: float, low: float | None = None, high: float | None = None, n: int = 200) -> dict:
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def made_up(experiment: str = "run2", data: str = "flickr8k", seed: int = 0, bits: float = 1.0, **changes) -> Record:
+    """A record that nobody trained: only what tables and figures read."""
+    found = {
+        "infonce": metric(bits, bits - 0.04, bits + 0.04, 128),
+        "image_r1": metric(0.1, 0.05, 0.15),
+        "greedy_unique": metric(0.25),
+        "plan_cosine": metric(0.5),
+        "greedy_cider": metric(0.2, 0.1, 0.3),
+        "greedy_cider_permuted": metric(0.1, 0.05, 0.15),
+        "probe_plan": metric(0.6, 0.5, 0.7),
+        "probe_majority": metric(0.45, 0.4, 0.5),
+        **changes.pop("metrics", {}),
+    }
+    values = recipe(experiment, "laptop").to_dict() | changes.pop("recipe", {})
+    captions = [{"image_id": f"val-{i}", "greedy": "a", "sampled": "b", "nats": 40.0 + i % 3} for i in range(200)]
+    timeline = [{"step": s, "plan_cosine": 1 - 0.1 / (s + 1), "encoder_grad_norm": 1 / (s + 1)} for s in STEPS]
+    made = {"steps": 1_000, "train_seconds": 400.0, "seconds": 500.0, "device": "cpu", "precision": "bfloat16"}
+    record = Record(
+        format=2, experiment=experiment, scale="laptop", data=data, seed=seed, recipe=values, source_hash="x",
+        dataset={"name": data, "fingerprint": data, "n_train": 4_000, "n_val": 200},
+        parameters={"total": 1_234_567}, history=[], metrics={k: m for k, m in found.items() if m}, verdict={},
+        captions=captions, confusion=None, weights_sha256="", provenance=made, timeline=timeline,
+    )  # fmt: skip
+    return dataclasses.replace(record, **changes)
+
+
+def seeds(*bits: float, **changes) -> list[Record]:
+    return [made_up(bits=b, seed=seed, **changes) for seed, b in enumerate(bits)]
+
+
+def cells(table, first: str) -> list[str]:
+    """The cells of a table's row, by how its heading begins."""
+    for row in re.findall(r"<tr>(.*?)</tr>", table.html, re.DOTALL):
+        found = [re.sub(r"<[^>]+>", " ", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+        found = [" ".join(cell.replace("&nbsp;", " ").split()) for cell in found]
+        if found[0].startswith(first):
+            return found[1:]
+    raise AssertionError(f"{first} has no row")
+
+
+# --- rungs -----------------------------------------------------------------------------------------
+
+
+def test_a_rung_breaks_the_collapse_or_does_not_and_as_expected_or_not() -> None:
+    assert not RUNGS["published"].breaks and RUNGS["align"].breaks
+    nothing, unsure, little, much = 0.003, 0.03, 0.06, 2.0
+    assert [rungs.uses_plan(r) for r in seeds(nothing, unsure, little, much)] == [False, False, True, True]
+    wide = made_up(metrics={"infonce": metric(0.5, -0.1, 1.1)})
+    assert rungs.uses_plan(wide) is False and rungs.uses_plan(made_up(metrics={"infonce": None})) is None
+    for name, bits, found, judged in (
+        ("published", [nothing], "collapses", "as expected"),
+        ("published", [much], "breaks the collapse", "against expectation"),
+        ("published", [nothing, unsure], "collapses with every seed", "as expected"),
+        ("align", [nothing, much, much], "breaks the collapse in 2 of 3 seeds", "as expected in 2 of 3 seeds"),
+        ("align", [nothing, nothing], "collapses with every seed", "against expectation"),
+    ):
+        assert report_breaks.outcome(seeds(*bits)) == found
+        assert report_breaks.as_expected(name, seeds(*bits)) == judged
+
+
+def test_every_rung_has_its_group() -> None:
+    names = {group: [name for name in RUNGS if rungs.group_of(name) == group] for group in rungs.GROUPS}
+    assert all(names.values()) and sum(map(len, names.values())) == len(RUNGS)
+    assert names["combination"] == ["run5"] and {"pretrained", "run6"} <= set(names["given encoder"])
+    assert all(name.startswith("run5_without_") for name in names["one part left out"])
+
+
+def test_the_table_has_expectation_and_finding_of_every_seed() -> None:
+    found = {"published": seeds(0.001), "align": seeds(0.2, 0.01)}
+    table = report_breaks.rung_table(found)
+    row = cells(table, RUNGS["align"].title)
+    assert row[0].startswith("breaks the collapse") and RUNGS["align"].hypothesis[:30] in row[0]
+    assert row[1] == "0.20 [0.16, 0.24] 0.01 [-0.03, 0.05]"
+    assert row[2] == "25.0% (50 of 200) 25.0% (50 of 200)"
+    assert row[3] == "20.0 20.0" and row[4] == "400 400"  # 0.1 of 200 images; chance is 1 of them
+    assert row[5] == "breaks the collapse in 1 of 2 seeds as expected in 1 of 2 seeds"
+    assert f"2 of {len(RUNGS)} rungs" in table.alt and "siglip" in table.alt and "older core" in table.alt
+    assert all(all(cells(table, RUNGS[name].title)) for name in found), "no cell is blank"
+
+
+def test_what_failed_is_listed_and_what_broke_it_is_not() -> None:
+    found = {"published": seeds(0.001, 0.002), "align": seeds(0.2, 0.01), "siglip": seeds(0.01), "run5": seeds(1.0)}
+    log = report_breaks.failed_list(found).alt
+    assert RUNGS["published"].title in log and "InfoNCE 0.002 bits at most; as expected" in log
+    assert RUNGS["siglip"].title in log and "against expectation" in log
+    assert RUNGS["align"].title not in log and RUNGS["run5"].title not in log
+    said = report_breaks.summary(found).alt
+    assert f"1 of 4 rungs break the collapse ({RUNGS['run5'].title})" in said and "2 of 4 came out as expected" in said
+    assert f"In some seeds only: {RUNGS['align'].title}" in said
+    assert "No rung is recorded yet" in report_breaks.summary({}).alt
+    assert "No rung is recorded yet" in report_breaks.failed_list({}).alt
+    assert "no recorded rung left the collapse" in report_breaks.failed_list({"run5": seeds(1.0)}).alt
+
+
+def test_places_are_kept_apart_and_the_strongest_come_first() -> None:
+    found = {"published": [made_up(), made_up(data="scenes")], "align": seeds(0.3), "siglip": seeds(2.0)}
+    first, second = report_breaks.by_place(found)
+    assert list(first) == ["published", "align", "siglip"] and list(second) == ["published"]
+    assert second["published"][0].data == "scenes"
+    best = report_breaks.strongest({"words": seeds(0.01), **first}, 2)
+    assert list(best) == [RUNGS["siglip"].title, RUNGS["published"].title]
+
+
+def test_the_ladders_figure_says_every_number_and_what_to_read_it_by() -> None:
+    shown = figures.rung_bits({"published": seeds(0.001, 0.02), "align": seeds(0.5)})
+    assert f"{RUNGS['published'].title}: seed 0 0.00 [-0.04, 0.04], seed 1 0.02" in shown.alt
+    assert f"{RUNGS['align'].title}: seed 0 0.50 [0.46, 0.54]; breaks the collapse in 1 of 1" in shown.alt
+    assert "a blind model 0" in shown.alt and "all that InfoNCE can show 7" in shown.alt  # log2 of 128
+    assert "need" not in shown.alt, "nobody knows what a caption needs from a photograph"
+    scenes = [made_up(data="scenes")]
+    needed = ladder.needed_bits(3, [f"val-{i}" for i in range(200)]).value
+    assert f"need from them {needed:.3g}" in figures.rung_bits({"align": scenes}).alt
+    for bad in ({}, {"published": seeds(0.1), "align": scenes}):
+        with pytest.raises(ValueError, match="one dataset at one scale"):
+            figures.rung_bits(bad)
+
+
+def test_timelines_show_what_was_measured_of_each() -> None:
+    frozen = made_up(timeline=[{"step": s, "plan_cosine": 0.0} for s in STEPS])
+    shown = figures.timelines({"published": made_up(), "frozen": frozen, "old": made_up(timeline=[])})
+    assert "published, 1 - mean cosine between plans: 0.1 at 0, 0.05 at 1" in shown.alt
+    assert "frozen, 1 - mean cosine between plans: 1 at 0" in shown.alt
+    assert "published, gradient norm" in shown.alt and "frozen, gradient norm" not in shown.alt
+    assert "old, 1" not in shown.alt
+    for bad in ({}, {str(i): frozen for i in range(7)}):
+        with pytest.raises(ValueError, match="1 to 6"):
+            figures.timelines(bad)
+    with pytest.raises(ValueError, match="timeline"):
+        figures.timelines({"old": made_up(timeline=[])})
+
+
+# --- goals -----------------------------------------------------------------------------------------
+
+
+def judged(record: Record, *blind: Record) -> dict:
+    return {each.measure: each for each in judge(record, blind)}
+
+
+def blind_of(record: Record, nats: float, cider: float) -> Record:
+    """A trained blind model whose captions cost so many nats more each."""
+    captions = [{**row, "nats": row["nats"] + nats} for row in record.captions]
+    source = {"plan_source": "none", "experiment": f"{record.experiment}_blind"}
+    metrics = {"greedy_cider": metric(cider)}
+    return dataclasses.replace(record, captions=captions, recipe={**record.recipe, **source}, metrics=metrics)
+
+
+def test_every_measure_has_a_threshold_in_both_runs_and_run6_asks_for_more() -> None:
+    assert all(set(goals) == set(MEASURES) for goals in GOALS.values())
+    for name in MEASURES:
+        five, six = GOALS["run5"][name], GOALS["run6"][name]
+        assert name == "greedy_cider" or six.goal > five.goal
+        assert all(t.floor is None or t.floor < t.goal for t in (five, six))
+
+
+def test_a_record_is_held_against_floor_and_goal() -> None:
+    record = made_up("run5", metrics={"constant_cider": metric(0.12)})
+    found = judged(record, blind_of(record, nats=2.0, cider=0.15))
+    value = {name: each.value for name, each in found.items()}
+    assert value["infonce"] == 1.0 and value["retrieval"] == pytest.approx(20.0)
+    assert value["gain_over_blind"] == pytest.approx(2.0 / 0.6931472)
+    assert value["category"] == pytest.approx(0.15)
+    met = {name: (each.floor_met, each.goal_met) for name, each in found.items()}
+    assert met["infonce"] == (True, False) and met["gain_over_blind"] == (True, True)
+    assert met["retrieval"] == (True, True) and met["greedy_unique"] == (True, False)
+    assert met["category"] == (True, True) and met["delivered"] == (None, None) and not found["delivered"].applies
+    assert found["greedy_cider"].floor == 0.15 and found["greedy_cider"].goal == pytest.approx(0.24)
+    assert met["greedy_cider"] == (True, False)
+    equal = judged(dataclasses.replace(record, metrics={**record.metrics, "greedy_cider": metric(0.15)}),
+                   blind_of(record, nats=2.0, cider=0.15))  # fmt: skip
+    assert equal["greedy_cider"].floor_met is False, "above, not as good as"
+
+
+def test_an_unsure_bound_is_not_enough_and_what_is_missing_is_not_judged() -> None:
+    for low, met in ((0.24, False), (0.26, True)):
+        found = judged(made_up("run5", metrics={"infonce": metric(3.0, low, 6.0)}))
+        assert (found["infonce"].floor_met, found["infonce"].goal_met) == (met, met)
+    found = judged(made_up("run5", metrics={"probe_plan": None}))
+    assert found["greedy_cider"].value == 0.2 and found["greedy_cider"].floor_met is None  # no constant, no blind
+    assert found["gain_over_blind"].value is None and found["category"].floor_met is None
+
+
+def test_on_scenes_a_share_of_what_is_needed_is_asked_for() -> None:
+    for bits, met in ((0.7, False), (6.9, True)):
+        record = made_up("run6", data="scenes", bits=bits)
+        found = judged(record)["delivered"]
+        assert found.value == ladder.rungs([record])[0].delivered == pytest.approx(bits / 7)  # log2 of 128 images
+        assert found.floor is None and found.goal_met is met
+
+
+def test_the_goals_table_has_every_seed_and_their_mean() -> None:
+    longer = {**made_up().provenance, "steps": 4_560}
+    records = [*seeds(0.2, 3.0, experiment="run5"), made_up("run5", bits=9.0, provenance=longer)]
+    records.append(made_up("run5", data="scenes"))
+    table = report_answers.goals_table("run5", records)
+    row = cells(table, MEASURES["infonce"])
+    assert row[:2] == ["0.5", "2"]
+    assert row[2] == "0.2 floor: not reached goal: not reached" and row[3] == "3 floor: reached goal: reached"
+    assert row[4].startswith("9 floor") and row[5].startswith("1 floor")
+    assert row[6:] == ["1.6 floor: reached in 1 of 2 seeds goal: reached in 1 of 2 seeds"], "4,560 steps are no seed"
+    assert cells(table, MEASURES["gain_over_blind"])[2:] == ["not measured"] * 5
+    assert cells(table, MEASURES["delivered"])[2] == "does not apply"
+    assert cells(table, "reached")[2] == "3 of 4 floors, 2 of 4 goals"
+    assert "not measured" in cells(table, MEASURES["greedy_cider"])[2]
+
+
+def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> None:
+    settings = {**TINY, "epochs": 1, "warmup_epochs": 0}
+    made = runs.run("run2", "smoke", "shapes", 0, **settings)
+    prepared = runs.prepare("run2", "smoke", "shapes", 0, **settings)
+    found = baselines.with_constant(made, prepared.examples)
+    trivial = {b.label: b.value for b in baselines.of_run(prepared.recipe, prepared.examples)["greedy_cider"]}
+    assert found.value("constant_cider") == pytest.approx(trivial["best constant caption"])
+    other = runs.prepare("run2", "smoke", "shapes", 0, **{**settings, "n_val": 9})
+    assert with_controls(made, prepared.examples) == made, "Run 2 has no goals"
+    assert with_controls(dataclasses.replace(made, experiment="run5"), prepared.examples).metrics == found.metrics
+    with pytest.raises(ValueError, match="not judged on these images"):
+        baselines.with_constant(made, other.examples)
+
+
+# --- costs and sentences ---------------------------------------------------------------------------
+
+
+def test_costs_and_predictions_are_those_of_records_and_describe() -> None:
+    row = cells(report_answers.cost_table([made_up("run5")]), "Run 5")
+    values = made_up("run5").recipe
+    assert row[0] == "1,234,567" and row[1] == f"{2 * values['plan_vectors'] * values['dim']:,}"
+    assert row[4] == "400 500 with evaluation"
+    small = [recipe(name, "smoke") for name in ("run5", "run6")]
+    table = report_answers.predicted_table(small)
+    assert "not measured" in table.alt
+    for column, each in enumerate(small):
+        said = describe(each)
+        assert cells(table, "trainable")[column] == f"{said['parameters']['total']:,}"
+        slowest = max(said["cards"][0]["seconds"].values())
+        assert cells(table, said["cards"][0]["card"])[column].startswith(f"{1e3 * slowest:.1f} ms per step")
+    network = describe(small[1])["memory_bytes"]["images"]
+    assert network == 128 * 4 * 4 * 1280 * 2, "features in float16, 4 x 4 of 1,280 numbers for each of 128 images"
+
+
+def test_the_comparison_ends_in_what_was_found() -> None:
+    said = report_answers.found_line([made_up("run5", bits=0.01), made_up("run6", bits=2.5)]).alt
+    assert (
+        "Run 5 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: not shown to use its plan"
+        in said
+    )
+    assert (
+        "Run 6 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: uses its plan; InfoNCE 2.50"
+        in said
+    )
+    assert "not recorded yet" in report_answers.found_line([]).alt

@@ -1,0 +1,180 @@
+"""Tables of Run 5 and Run 6: against their goals, what they cost, what a GPU would take."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from vljepa_core.describe import describe
+from vljepa_core.estimate import human_time
+from vljepa_core.figures.display import Display, escape
+from vljepa_core.figures.reading import setting, settings, title
+from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
+from vljepa_core.recipes import Recipe
+from vljepa_core.records import Record
+from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, bullets, html_table
+from vljepa_core.rungs import WORTH_NAMING, uses_plan
+from vljepa_core.train import steps_of
+
+
+def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Record] = ()) -> Display:
+    """Each record against the floors and goals of its experiment, and the mean of the seeds that share a place.
+
+    Args:
+        experiment: "run5" or "run6".
+        records: of it.
+        blind: trained blind models; a record that has its partner among them is compared with it.
+    """
+    blind = list(blind)
+    columns = [(_where([record]), [judge(record, blind)]) for record in records]
+    for place in dict.fromkeys(map(_place, records)):
+        seeds = [record for record in records if _place(record) == place]
+        if len(seeds) > 1:
+            columns.append((f"mean, {_where(seeds)}", [judge(record, blind) for record in seeds]))
+    head = ["measure", "floor", "goal", *(escape(name) for name, _ in columns)]
+    rows = []
+    for row, (name, label) in enumerate(MEASURES.items()):
+        threshold = GOALS[experiment][name]
+        cells = [_cell([judged[row] for judged in runs], threshold) for _, runs in columns]
+        rows.append([escape(label), *_asked(name, threshold), *cells])
+    asked = [sum(getattr(t, kind) is not None for t in GOALS[experiment].values()) for kind in ("floor", "goal")]
+    reached = [_reached(runs[0]) if len(runs) == 1 else "each seed for itself" for _, runs in columns]
+    rows.append(["reached, of what was measured", f"{asked[0]} floors", f"{asked[1]} goals", *reached])
+    name = title({"experiment": experiment})
+    note = f"{name} against its floors and goals, set after small pilots and before the recorded runs."
+    if any(record.scale == "smoke" for record in records):
+        note += " Scale smoke shows that everything runs; its numbers mean nothing."
+    return html_table(note, head, rows)
+
+
+def _place(record: Record) -> tuple[str, str, int, int]:
+    """What seeds of one experiment have in common; nothing else may be averaged."""
+    return record.data, record.scale, record.dataset["n_train"], record.provenance["steps"]
+
+
+def _where(records: list[Record]) -> str:
+    """Data, scale, seeds and steps of records of one place."""
+    return f"{settings(records)}, {records[0].provenance['steps']:,} steps"
+
+
+def _asked(name: str, threshold: Threshold) -> list[str]:
+    """Floor and goal of a measure, in words."""
+    cells = []
+    for value, of in ((threshold.floor, threshold.floor_of), (threshold.goal, threshold.goal_of)):
+        if value is None:
+            cells.append("none")
+        elif of:
+            said = {"constant": "best constant caption", "blind": "blind model", "permuted": "captions of other images"}
+            times = "above" if value == 1 else f"{value:g} x"
+            cells.append(f"{times} {', '.join(said[each] for each in of)}")
+        else:
+            cells.append(("above " if threshold.above and value == threshold.floor else "") + _number(name, value))
+    return cells
+
+
+def _cell(runs: Sequence[Judged], threshold: Threshold) -> str:
+    """One record's value, or several seeds' mean, and whether floor and goal are reached."""
+    measured = [judged for judged in runs if judged.value is not None]
+    if not runs[0].applies:
+        return NOT_APPLICABLE
+    if not measured:
+        return NOT_MEASURED
+    name = measured[0].measure
+    text = _number(name, statistics.mean(judged.value for judged in measured))
+    if len(measured) < len(runs):
+        text += f" ({len(measured)} of {len(runs)} seeds)"
+    for kind, asked in (("floor", threshold.floor), ("goal", threshold.goal)):
+        if asked is None:
+            continue
+        met = [m for judged in measured if (m := getattr(judged, f"{kind}_met")) is not None]
+        relative = {getattr(judged, kind) for judged in measured} - {asked, None}
+        against = f" {_number(name, statistics.mean(relative))}" if relative and len(measured) == 1 else ""
+        if not met:
+            said = "not measured"
+        elif len(measured) == 1:
+            said = "reached" if met[0] else "not reached"
+        else:
+            said = f"reached in {sum(met)} of {len(met)} seeds"
+        text += f"<small>{kind}{against}: {said}</small>"
+    return text
+
+
+def _reached(judged: Sequence[Judged]) -> str:
+    """How many floors and goals a record reaches, of those that could be measured."""
+    words = []
+    for kind in ("floor", "goal"):
+        met = [m for each in judged if (m := getattr(each, f"{kind}_met")) is not None]
+        words.append(f"{sum(met)} of {len(met)} {kind}s")
+    return ", ".join(words)
+
+
+def _number(name: str, value: float) -> str:
+    if name in SHARES:
+        return f"{100 * value:+.1f} points" if name == "category" else f"{value:.1%}"
+    return f"{value:.3f}" if name == "greedy_cider" else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def cost_table(records: Sequence[Record]) -> Display:
+    """What runs cost: parameters that are trained, bytes of a plan, steps, seconds, on what."""
+    rows = []
+    for record in records:
+        made = record.provenance
+        rows.append([
+            f"{escape(title(record))}<small>{escape(setting(record))}</small>",
+            f"{record.parameters['total']:,}",
+            f"{2 * record.recipe['plan_vectors'] * record.recipe['dim']:,}",
+            f"{record.dataset['n_train']:,}",
+            f"{made['steps']:,}",
+            f"{made['train_seconds']:,.0f}<small>{made['seconds']:,.0f} with evaluation</small>",
+            f"{escape(made['device'])}<small>{escape(made.get('precision', 'float32'))}, "
+            f"threads: {made.get('threads', 'unknown')}</small>",
+        ])  # fmt: skip
+    head = ["run", "trainable parameters", "bytes of a plan (fp16)", "training images", "optimiser steps",
+            "seconds of training", "on"]  # fmt: skip
+    note = "What the runs cost. A frozen network's own weights are not trained, and its features are computed once."
+    return html_table(note, head, rows)
+
+
+def predicted_table(recipes: Sequence[Recipe]) -> Display:
+    """Memory and time of recipes on GPUs by their data sheets: predicted, measured on none of them."""
+    found = [(recipe, describe(recipe)) for recipe in recipes]
+    rows = [
+        ["trainable parameters", *(f"{each['parameters']['total']:,}" for _, each in found)],
+        ["memory, MiB", *(f"{each['memory_bytes']['total'] / 2**20:,.0f}" for _, each in found)],
+        ["optimiser steps", *(f"{steps_of(recipe, recipe.n_train):,}" for recipe, _ in found)],
+    ]
+    for card in range(len(found[0][1]["cards"])):
+        cells = []
+        for recipe, each in found:
+            one = each["cards"][card]
+            seconds = max(one["seconds"].values())
+            whole = human_time(seconds * steps_of(recipe, recipe.n_train))
+            cells.append(
+                f"{1e3 * seconds:.1f} ms per step<small>{whole} in all; waits for {escape(one['waits_for'])}; at "
+                f"least {1e3 * one['at_least']:.1f} ms where operators are not issued one by one</small>"
+            )
+        rows.append([escape(found[0][1]["cards"][card]["card"]), *cells])
+    head = ["", *(f"{escape(title(recipe.to_dict()))}<small>{escape(recipe.scale)}</small>" for recipe in recipes)]
+    note = (
+        "Predicted from operators, bytes and data sheets, not measured: bfloat16 arithmetic, float32 memory. Counted "
+        "is the step of the captioner with its cross-entropy; the further losses and the validations are not."
+    )
+    return html_table(note, head, rows)
+
+
+def found_line(records: Sequence[Record]) -> Display:
+    """What this build's answers to the study's conclusion come to: a sentence for each recorded Run 5 and Run 6."""
+    lines = []
+    for record in records:
+        bits = record.metrics.get("infonce")
+        if bits is None:
+            continue
+        unique = record.metrics["greedy_unique"]
+        size = f"{record.recipe['plan_vectors']} x {record.recipe['dim']}"
+        said = "uses its plan" if uses_plan(record) else f"not shown to use its plan ({WORTH_NAMING:g} bits would)"
+        lines.append(
+            f"{title(record)} ({_where([record])}), with a plan of {size} numbers: {said}; "
+            f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
+            f"{round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct."
+        )
+    return bullets(lines or ["Run 5 and Run 6 are not recorded yet."])

@@ -1,0 +1,159 @@
+"""Tables of the ladder of interventions: what was expected of each rung, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vljepa_core.figures.display import Display, escape
+from vljepa_core.figures.reading import metric, settings
+from vljepa_core.figures.units import counted
+from vljepa_core.interventions import RUNGS
+from vljepa_core.provenance import SAME_BITS, core_hash
+from vljepa_core.records import Record
+from vljepa_core.report import NOT_MEASURED, bullets, html_table
+from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
+
+_NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
+Found = Mapping[str, Sequence[Record]]  # rung -> its records
+
+
+def by_place(found: Found) -> list[Found]:
+    """The records split by dataset and scale, which are never averaged; the place with most rungs first."""
+    places = {(record.data, record.scale): None for each in found.values() for record in each}
+    split = [
+        {name: here for name, each in found.items() if (here := [r for r in each if (r.data, r.scale) == place])}
+        for place in places
+    ]
+    return sorted(split, key=len, reverse=True)
+
+
+def rung_table(found: Found) -> Display:
+    """Every rung with its expectation, written beforehand, beside what came out.
+
+    Args:
+        found: rung -> its records (``rungs.recorded_rungs``), of one dataset at one scale.
+    """
+    rows = [
+        [
+            escape(RUNGS[name].title) + f"<small>{escape(_changes(name))}</small>",
+            f"{_expected(name)}<small>{escape(RUNGS[name].hypothesis)}</small>",
+            _lines(found[name], _bits),
+            _lines(found[name], lambda r: _metric(r, "greedy_unique")),
+            _lines(found[name], _over_chance),
+            _lines(found[name], lambda r: f"{r.provenance['train_seconds']:,.0f}"),
+            f"{outcome(found[name])}<small>{as_expected(name, found[name])}</small>",
+        ]
+        for group in GROUPS
+        for name in found
+        if found[name] and group_of(name) == group
+    ]
+    head = ["what is changed", "expected", "InfoNCE, bits", "distinct greedy captions",
+            "caption to image, R@1 over chance", "seconds of training", "found"]  # fmt: skip
+    return html_table(_caption(found), head, rows)
+
+
+def outcome(records: Sequence[Record]) -> str:
+    """Whether a rung breaks the collapse; of several seeds, in how many."""
+    number = broke(records)
+    if len(records) == 1:
+        return "breaks the collapse" if number else "collapses"
+    return f"breaks the collapse in {number} of {len(records)} seeds" if number else "collapses with every seed"
+
+
+def as_expected(name: str, records: Sequence[Record]) -> str:
+    """Whether a rung's seeds did what was expected of it: all of them, none, or some."""
+    right = broke(records) if RUNGS[name].breaks else len(records) - broke(records)
+    if right in (0, len(records)):
+        return "as expected" if right else "against expectation"
+    return f"as expected in {right} of {len(records)} seeds"
+
+
+def failed_list(found: Found) -> Display:
+    """The log of what failed: every rung that broke the collapse in none of its seeds, with its expectation."""
+    if not found:
+        return bullets([_NONE])
+    lines = []
+    for name, records in found.items():
+        if records and not broke(records):
+            bits = [m["value"] for record in records if (m := metric(record, "infonce"))]
+            most = f", InfoNCE {max(bits):.3f} bits at most" if bits else ""
+            lines.append(
+                f"{RUNGS[name].title} ({settings(list(records))}){most}; {as_expected(name, records)}. "
+                f"{RUNGS[name].hypothesis}"
+            )
+    return bullets(lines or ["Nothing: no recorded rung left the collapse as it was."])
+
+
+def summary(found: Found) -> Display:
+    """In a sentence: how many rungs broke the collapse, and how many expectations held."""
+    asked = {name: records for name, records in found.items() if records}
+    if not asked:
+        return bullets([_NONE])
+    breaks = [RUNGS[name].title for name, records in asked.items() if broke(records) == len(records)]
+    partly = [RUNGS[name].title for name, records in asked.items() if 0 < broke(records) < len(records)]
+    held = [name for name, records in asked.items() if as_expected(name, records) == "as expected"]
+    records = [record for each in asked.values() for record in each]
+    lines = [
+        f"{settings(records)}: {len(breaks)} of {len(asked)} rungs break the collapse"
+        + (f" ({'; '.join(breaks)})." if breaks else "."),
+        f"{len(held)} of {len(asked)} came out as expected.",
+    ]
+    if partly:
+        lines.insert(1, f"In some seeds only: {'; '.join(partly)}.")
+    return bullets(lines)
+
+
+def strongest(found: Found, count: int) -> dict[str, Record]:
+    """The rungs that break the collapse, by InfoNCE from the highest, as title -> record of its first seed."""
+    best = [(records[0].value("infonce"), name) for name, records in found.items() if broke(records) == len(records)]
+    return {RUNGS[name].title: found[name][0] for _, name in sorted(best, reverse=True)[:count]}
+
+
+def _caption(found: Found) -> str:
+    records = [record for each in found.values() for record in each]
+    missing = [name for name in RUNGS if not found.get(name)]
+    steps = sorted({record.provenance["steps"] for record in records})
+    took = " or ".join(f"{n:,}" for n in steps)
+    text = (
+        f"{len(RUNGS) - len(missing)} of {len(RUNGS)} rungs, {settings(records)}, {took} steps. A rung breaks "
+        f"the collapse with InfoNCE of at least {WORTH_NAMING:g} bits and a 95% interval above 0. A model that sees "
+        "nothing has 0 bits, one caption for all images, and R@1 of 1 times chance."
+    )
+    if missing:
+        text += f" Not run: {', '.join(missing)}."
+    old = sum(record.source_hash not in (core_hash(), *SAME_BITS) for record in records)
+    return text + (f" {old} of {len(records)} records were made with an older core." if old else "")
+
+
+def _changes(name: str) -> str:
+    """Recipe keys and values; of a combination with a part left out its name says enough."""
+    if "_without_" in name:
+        return ""
+    return ", ".join(f"{key}={value}" for key, value in RUNGS[name].changes.items()) or "nothing"
+
+
+def _expected(name: str) -> str:
+    return "breaks the collapse" if RUNGS[name].breaks else "collapses"
+
+
+def _lines(records: Sequence[Record], cell) -> str:
+    """One line per seed, in their order."""
+    return "".join(f"<div>{cell(record)}</div>" for record in records)
+
+
+def _bits(record: Record) -> str:
+    found = metric(record, "infonce")
+    if found is None:
+        return NOT_MEASURED
+    text = f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+    return text.replace(" ", "&nbsp;")
+
+
+def _metric(record: Record, name: str) -> str:
+    found = metric(record, name)
+    return NOT_MEASURED if found is None else counted(name, found["value"], found.get("n"))
+
+
+def _over_chance(record: Record) -> str:
+    found = metric(record, "image_r1")
+    return NOT_MEASURED if found is None else f"{found['value'] * found['n']:.1f}"
