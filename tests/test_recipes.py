@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from vljepa_core.recipes import CHANGES, CONTROLS, EXPERIMENTS, SCALES, STUDY, RecipeError, recipe
+from vljepa_core.recipes import ANSWERS, CHANGES, CONTROLS, EXPERIMENTS, SCALES, STUDY, RecipeError, recipe
 
 
 def test_paper_recipes_are_the_published_ones() -> None:
@@ -53,12 +53,14 @@ def test_every_experiment_has_every_scale_and_laptop_keeps_every_mechanism() -> 
 
 
 def test_a_control_is_an_experiment_of_the_study_with_a_few_values_changed() -> None:
-    assert set(EXPERIMENTS) == {*STUDY, *CONTROLS}
+    assert set(EXPERIMENTS) == {*STUDY, *ANSWERS, *CONTROLS}
     for scale in SCALES:
-        for name, control in CONTROLS.items():
+        for name, control in {**ANSWERS, **CONTROLS}.items():
             ours, theirs = recipe(name, scale).to_dict(), recipe(control.base, scale).to_dict()
             changed = {key for key in ours if ours[key] != theirs[key]} - {"experiment"}
             assert 0 < len(changed) and changed <= {*control.changes, *control.at.get(scale, {})}
+    for name in ("run5", "run6"):
+        assert recipe(name, "paper").plan_bytes == 8_192, "the question is asked of the published plan"
     for name in ("capacity_overfit", "capacity_oracle", "capacity_table"):
         for scale in ("laptop", "paper"):
             assert recipe(name, scale).plan_bytes == 8_192, "the capacity is the published plan's"

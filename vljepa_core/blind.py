@@ -58,7 +58,7 @@ def mismatch(record: Record, blind: Record) -> str | None:
         return "the second is no blind model (its recipe needs plan_source='none')"
     # A blind model is as blind on larger pictures: their pixels, which the fingerprint covers, may be others.
     data = ("name", "source", "n_train", "n_val")
-    if record.recipe["image_size"] == blind.recipe["image_size"]:
+    if record.recipe.get("image_size") == blind.recipe.get("image_size"):
         data = ("fingerprint", "n_train", "n_val")
     for what, one, other in (
         ("data", [record.dataset.get(key) for key in data], [blind.dataset.get(key) for key in data]),
