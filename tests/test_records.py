@@ -10,8 +10,12 @@ import pytest
 
 from tests.conftest import REPOSITORY, SHARED
 from vljepa_core import ladder
+from vljepa_core.blind import gain_over_blind
+from vljepa_core.interventions import SINGLE
+from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
 from vljepa_core.records import RECORDED, keep, read_record, recorded, recorded_path
+from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
 
 PATHS = sorted(RECORDED.glob("*/*.json"))
@@ -100,3 +104,42 @@ def test_the_readme_says_what_the_records_say() -> None:
     published, alone = (rungs[loss, 0, 500] for loss in ("as published", "cross-entropy alone"))
     assert published.collapsed and not alone.collapsed
     assert f"needs {alone.needed.value:.1f} bits" in text and f"{alone.infonce.value:.1f} bits arrive" in text
+
+
+def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:
+    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    short = {
+        r.experiment: r for name in ("run5", "run6") for r in recorded(name) if (r.data, r.seed) == ("flickr8k", 0)
+    }
+    long = {r.experiment: r for r in recorded_sweep("answers") if r.recipe["image_size"] <= 128}
+    steps = {r.provenance["steps"] for r in long.values()}
+    assert steps == {4560} and "4,560 steps on 6,074 photographs" in text
+    assert {r.recipe[key] for r in short.values() for key in ("n_train", "epochs")} == {4_000, 8}, "as Runs 1 to 4"
+    run5, run6, blind = (long[name] for name in ("run5", "run6", "run5_blind"))
+    assert f"{short['run6'].value('infonce'):.2f} bits per caption come through" in text
+    assert f"{short['run6'].value('greedy_unique'):.1%} of the captions are distinct" in text
+    assert f"it is {run6.value('infonce'):.2f} bits" in text and f"in {run6.value('image_r1'):.1%} of cases" in text
+    assert f"CIDEr is {run6.value('greedy_cider'):.3f} (a blind model {blind.value('greedy_cider'):.3f})" in text
+    assert f"weakly: {short['run5'].value('infonce'):.2f} bits" in text
+    assert f"after 4,560 steps {run5.value('infonce'):.2f}." in text
+    gains = [gain_over_blind(run, blind).value for run in (run6, run5)]
+    assert f"Run 6 {gains[0]:.2f}, Run 5 {gains[1]:.2f} bits per caption" in text
+    rungs = recorded_rungs("flickr8k")
+    alone = {name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes}
+    assert {"published", "align", "words", "direct", "batch_norm"} <= alone
+    assert not any(broke(record) for name in alone for record in rungs[name]), "single changes of loss or way"
+    assert all(broke(record) for record in rungs["pretrained_direct"])
+
+
+def test_the_readme_says_how_few_bytes_as_the_curve_does() -> None:
+    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    (curve,) = [c for c in recorded_curves() if c.data == "flickr8k"]
+    enough = [r for r in curve.measured() if min(r["bits_kept"]["value"], r["cider_kept"]["value"]) >= 0.9]
+    plan = min((r for r in enough if r["kind"] == "plan"), key=lambda r: r["bytes"])
+    image = min((r for r in enough if r["kind"] == "image"), key=lambda r: r["bytes"])
+    assert f"({curve.plan_bytes:,} bytes)" in text
+    assert (
+        f"keeps {plan['bits_kept']['value']:.0%} of its bits and {plan['cider_kept']['value']:.0%} of its CIDEr in "
+        f"{plan['bytes']:.1f} bytes" in text
+    )
+    assert f"takes {image['bytes']:,.0f} bytes" in text
