@@ -137,7 +137,7 @@ SINGLE: dict[str, Rung] = {
         "Good tokens; but the published way from them to the plan goes through the query.",
     ),
     "pretrained_direct": Rung(
-        "the same, read by the plan queries directly",
+        "frozen EfficientNet-Lite0, ImageNet weights, read by the plan queries directly",
         dict(visual="efficientnet_lite0", visual_training="frozen", image_size=128, plan_reads="image",
              plan_query_residual=True), True,
         "The pilot that broke the collapse at once.",
