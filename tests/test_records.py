@@ -143,3 +143,13 @@ def test_the_readme_says_how_few_bytes_as_the_curve_does() -> None:
         f"{plan['bytes']:.1f} bytes" in text
     )
     assert f"takes {image['bytes']:,.0f} bytes" in text
+
+
+def test_what_a_run_learned_by_heart_is_left_out_caption_by_caption(tmp_path) -> None:
+    plain = read_record(next(p for p in PATHS if p.stem.startswith("run2-")))
+    theirs, ours = plain.captions[0]["sampled"], plain.captions[1]["sampled"]
+    keep(plain, tmp_path / "kept.json", human={theirs.strip(), "a dog runs"})
+    first, second = read_record(tmp_path / "kept.json").captions[:2]
+    assert "sampled" not in first and second["sampled"] == ours and first["nats"] == plain.captions[0]["nats"]
+    keep(dataclasses.replace(plain, data="scenes"), tmp_path / "ours.json", human={theirs.strip()})
+    assert read_record(tmp_path / "ours.json").captions == plain.captions

@@ -116,7 +116,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Make or load the records, one after another."""
     from vljepa_core import distributed, goals, runs
     from vljepa_core.estimate import estimate_seconds, human_time
-    from vljepa_core.records import keep, recorded_path
+    from vljepa_core.records import human_captions, keep, recorded_path
     from vljepa_core.side_by_side import side_by_side
     from vljepa_core.train import choose_device
 
@@ -157,7 +157,7 @@ def run_command(options: argparse.Namespace) -> int:
         if options.keep:
             path = recorded_path(record)
             prepared = runs.prepare(name, options.scale, options.data, options.seed)
-            keep(goals.with_controls(record, prepared.examples), path)
+            keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.examples))
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)
         print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

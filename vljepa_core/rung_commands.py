@@ -60,7 +60,7 @@ def rungs_command(options: argparse.Namespace) -> int:
     """Make or load the rungs' records; 0 if all have one, 1 if something failed."""
     from vljepa_core import runs
     from vljepa_core.estimate import human_time
-    from vljepa_core.records import keep
+    from vljepa_core.records import human_captions, keep
 
     names = list(dict.fromkeys(options.name or RUNGS))
     for name in names:  # refuse all before running any
@@ -90,7 +90,8 @@ def rungs_command(options: argparse.Namespace) -> int:
         print(f"{line}  [{human_time(run.seconds)}{', loaded' if known else ''}]", flush=True)
         if options.keep:
             path = rung_path(run.name, record)
-            keep(record, path)
+            prepared = runs.prepare(BASE, options.scale, options.data, run.seed, **changes_at(run.name, options.scale))
+            keep(record, path, human_captions(prepared.examples))
             _say(f"kept as {path}")
         if not known and number < len(asked):
             _say(_left([each for each in asked if each not in failed]))

@@ -346,9 +346,9 @@ class Pace:
 
 def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     """Table to the terminal and to a file; records to where they are committed."""
-    from vljepa_core.goals import GOALS, with_controls
+    from vljepa_core.goals import with_controls
+    from vljepa_core.records import human_captions, read_record, recorded_path
     from vljepa_core.records import keep as keep_record
-    from vljepa_core.records import read_record, recorded_path
     from vljepa_core.runs import prepare
 
     records = [read_record(run.folder / "record.json") for run in runs]
@@ -365,9 +365,8 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
         if place in places[:i]:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
     for run, record, place in zip(runs, records, places, strict=True):
-        if record.experiment in GOALS:
-            record = with_controls(record, prepare(*run.point.place, **run.point.changes).examples)
-        keep_record(record, place)
+        examples = prepare(*run.point.place, **run.point.changes).examples
+        keep_record(with_controls(record, examples), place, human_captions(examples))
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
 
