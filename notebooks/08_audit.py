@@ -122,7 +122,8 @@ report_audit.differences_list(
 # (level 0, like Test 0) to crowded pictures with a flat tail (level 4), and what arrives can be set against what is needed.
 #
 # Run 2 at `laptop` size for about 500 optimiser steps, in bfloat16 arithmetic, on more or fewer different images: with the published loss, and
-# with its cross-entropy alone, without label smoothing and diversity loss, as Test 0 was trained. What arrives is read off InfoNCE, which errs
+# with its cross-entropy alone, without label smoothing and diversity loss, as Test 0 was trained; at level 0 also with one of the two left
+# out, which tells them apart: it is the diversity loss, meant to keep plans apart, with which they fall together. What arrives is read off InfoNCE, which errs
 # in one direction only, as a share of what it could show: the bits needed, or $\log_2$ of the images it was measured on where that is less.
 
 # %%

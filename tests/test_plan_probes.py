@@ -168,7 +168,7 @@ def test_gain_over_a_blind_model_by_hand() -> None:
         (dict(seed=1), "other seed"),
         (dict(data="g"), "other data"),
         (dict(decoder="refactored"), "decoder is 'baseline' in one and 'refactored' in the other"),
-        (dict(epochs=8), "epochs is None in one and 8"),
+        (dict(epochs=8), "epochs is 100 in one and 8"),
     ],
 )
 def test_what_is_no_pair_is_refused(other: dict, says: str) -> None:

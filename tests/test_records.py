@@ -101,9 +101,16 @@ def test_the_readme_says_what_the_records_say() -> None:
     overfit = photographs["capacity_overfit"]
     assert overfit.value("greedy_unique") * 256 == overfit.value("greedy_exact") * 256 == 1
     rungs = {(r.loss, r.level, r.n_train): r for r in ladder.rungs(recorded_sweep("ladder"))}
-    published, alone = (rungs[loss, 0, 500] for loss in ("as published", "cross-entropy alone"))
-    assert published.collapsed and not alone.collapsed
-    assert f"needs {alone.needed.value:.1f} bits" in text and f"{alone.infonce.value:.1f} bits arrive" in text
+    losses = ("as published", "cross-entropy alone", "smoothing 0.1, diversity 0", "smoothing 0, diversity 0.5")
+    published, alone, smoothed, diverse = (rungs[loss, 0, 500] for loss in losses)
+    assert published.collapsed and diverse.collapsed and not alone.collapsed and not smoothed.collapsed
+    assert (
+        f"needs {alone.needed.value:.1f} bits" in text
+        and f"without it {smoothed.infonce.value:.1f} bits arrive" in text
+    )
+    assert (
+        f"without label smoothing instead {diverse.infonce.value:.1f}, without both {alone.infonce.value:.1f}." in text
+    )
 
 
 def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ def phase_diagram(rungs: Sequence[Rung]) -> Display:
     said = []
     for ax, loss in zip(axes, losses, strict=True):
         said += _panel(ax, [rung for rung in rungs if rung.loss == loss], levels, counts)
-        ax.set_title(loss, loc="left", fontsize=9.5)
+        ax.set_title(textwrap.fill(loss, 60 // len(losses)), loc="left", fontsize=9.5)
     needed = {rung.level: rung.needed.value for rung in rungs}
     axes[0].set_yticks(np.arange(len(levels)) + 0.5, [f"level {n}\n{needed[n]:.1f} bits" for n in levels], rotation=0)
     axes[0].set_ylabel("difficulty")
