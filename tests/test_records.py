@@ -160,3 +160,11 @@ def test_what_a_run_learned_by_heart_is_left_out_caption_by_caption(tmp_path) ->
     assert "sampled" not in first and second["sampled"] == ours and first["nats"] == plain.captions[0]["nats"]
     keep(dataclasses.replace(plain, data="scenes"), tmp_path / "ours.json", human={theirs.strip()})
     assert read_record(tmp_path / "ours.json").captions == plain.captions
+
+
+def test_chapter_9_says_what_the_rungs_do() -> None:
+    rungs = recorded_rungs("flickr8k")
+    assert rungs["pretrained"][0].metrics["infonce"]["low"] < 0 and broke(rungs["pretrained_direct"])
+    without = rungs["run5_without_alignment"][0].metrics["infonce"]
+    whole = [r.value("infonce") for r in recorded("run5") if r.data == "flickr8k"]
+    assert without["low"] > 0 and without["value"] > max(whole) - 0.1
