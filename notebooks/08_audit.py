@@ -150,4 +150,4 @@ report_audit.verdict([*records, *earlier], capacity)
 # The recorded runs are of scale `laptop`: a smaller model, thousands of images and 500 to 1,600 steps, where the study took 18,000 and
 # 56,300. That a recipe collapses in a thousand steps does not prove that it stays collapsed. That a plan of 8 KB can name an image, or carry a
 # caption, does not prove that what an image shows can be learned into it from thousands of captions. The ladder varies difficulty and the
-# number of images, one seed each; what happens at other sizes of image is not measured. What would break the collapse is the next question.
+# number of images, one seed each; what happens at other sizes of image is not measured. What breaks the collapse is the next chapter's question.
