@@ -98,6 +98,11 @@ def test_the_readme_says_what_the_records_say() -> None:
     for name in ("plan", "untrained", "pixels"):
         assert f"{run2.value(f'probe_{name}'):.1%}" in text
     assert table.value("greedy_exact") == 1 and table.dataset["n_val"] == 256
+    oracle = photographs["capacity_oracle"]
+    assert (
+        oracle.value("greedy_unique") * 400 == 1 == round(oracle.value("plan_cosine"), 3)
+        and "one caption for 400" in text
+    )
     overfit = photographs["capacity_overfit"]
     assert overfit.value("greedy_unique") * 256 == overfit.value("greedy_exact") * 256 == 1
     rungs = {(r.loss, r.level, r.n_train): r for r in ladder.rungs(recorded_sweep("ladder"))}
