@@ -252,4 +252,6 @@ for place in ladder or [{}]:
 #   it would stop to.
 # - **What the ImageNet encoder brings along.** Run 6 is not a model that learned to see from captions: about a million labelled photographs stand
 #   behind it. The rung with random weights asks what the architecture gives alone; how Run 5 would do with a million captions, nobody has measured here.
+# - **Photographs that nobody has tuned on.** What Runs 5 and 6 consist of was chosen after half a dozen short pilots, which were judged on validation
+#   photographs of the same collection. Their numbers ought to be measured again on photographs that were kept apart.
 # - **Other data.** Photographs of one collection and composed scenes; COCO at `paper` scale is not among the recorded runs unless a table says so.

@@ -128,12 +128,20 @@ def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:
     assert steps == {4560} and "4,560 steps on 6,074 photographs" in text
     assert {r.recipe[key] for r in short.values() for key in ("n_train", "epochs")} == {4_000, 8}, "as Runs 1 to 4"
     run5, run6, blind = (long[name] for name in ("run5", "run6", "run5_blind"))
-    assert f"{short['run6'].value('infonce'):.2f} bits per caption come through" in text
+
+    def bits(run) -> str:
+        found = run.metrics["infonce"]
+        return f"[{found['low']:.2f}, {found['high']:.2f}]"
+
+    assert f"{short['run6'].value('infonce'):.2f} bits {bits(short['run6'])} per caption come through" in text
     assert f"{short['run6'].value('greedy_unique'):.1%} of the captions are distinct" in text
-    assert f"it is {run6.value('infonce'):.2f} bits" in text and f"in {run6.value('image_r1'):.1%} of cases" in text
+    assert (
+        f"it is {run6.value('infonce'):.2f} bits {bits(run6)}" in text
+        and f"in {run6.value('image_r1'):.1%} of cases" in text
+    )
     assert f"CIDEr is {run6.value('greedy_cider'):.3f} (a blind model {blind.value('greedy_cider'):.3f})" in text
-    assert f"weakly: {short['run5'].value('infonce'):.2f} bits" in text
-    assert f"after 4,560 steps {run5.value('infonce'):.2f}." in text
+    assert f"weakly: {short['run5'].value('infonce'):.2f} bits {bits(short['run5'])}" in text
+    assert f"after 4,560 steps {run5.value('infonce'):.2f} {bits(run5)}." in text
     gains = [gain_over_blind(run, blind).value for run in (run6, run5)]
     assert f"Run 6 {gains[0]:.2f}, Run 5 {gains[1]:.2f} bits per caption" in text
     rungs = recorded_rungs("flickr8k")
@@ -150,10 +158,9 @@ def test_the_readme_says_how_few_bytes_as_the_curve_does() -> None:
     plan = min((r for r in enough if r["kind"] == "plan"), key=lambda r: r["bytes"])
     image = min((r for r in enough if r["kind"] == "image"), key=lambda r: r["bytes"])
     assert f"({curve.plan_bytes:,} bytes)" in text
-    assert (
-        f"keeps {plan['bits_kept']['value']:.0%} of its bits and {plan['cider_kept']['value']:.0%} of its CIDEr in "
-        f"{plan['bytes']:.1f} bytes" in text
-    )
+    kept, cider = plan["bits_kept"], plan["cider_kept"]["value"]
+    share = f"{kept['value']:.0%} [{kept['low']:.0%}, {kept['high']:.0%}] of its bits"
+    assert f"keeps {share} and {cider:.0%} of its CIDEr in {plan['bytes']:.1f} bytes" in text
     assert f"takes {image['bytes']:,.0f} bytes" in text
 
 

@@ -43,10 +43,7 @@ def curve_of_run(run: runs.Prepared, path: Path | None = None, **how: Any) -> Ra
 
 def network_features(run: runs.Prepared) -> Callable[[np.ndarray], np.ndarray]:
     """The run's frozen network: images uint8 (N, S, S, 3) -> features float16 (N, P, C)."""
-    from vljepa_core.model.networks import calibrate, load_network  # here: its packages are wanted by few recipes
-
-    network = load_network(run.recipe.visual, run.recipe.visual_weights).requires_grad_(False)
-    calibrate(network, run.dataset.images[run.dataset.splits["train"][: runs.CALIBRATED_ON]])
+    network = runs.frozen_network(run.recipe, run.dataset)
 
     def features(images: np.ndarray) -> np.ndarray:
         parts = torch.from_numpy(images).split(FEATURE_BATCH)

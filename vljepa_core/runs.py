@@ -22,7 +22,9 @@ from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
 from vljepa_core.evaluate import evaluate
+from vljepa_core.features import cached_features
 from vljepa_core.files import data_dir, write_atomically
+from vljepa_core.model.networks import Network, calibrate, load_network
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record
@@ -69,14 +71,16 @@ def prepare(
     return Prepared(wanted, dataset, select(dataset, wanted, seed, features), dataset.name, seed, folder, features)
 
 
+def frozen_network(recipe: Recipe, dataset: Dataset) -> Network:
+    """The recipe's frozen network, its statistics estimated on training images where its weights are random."""
+    network = load_network(recipe.visual, recipe.visual_weights).requires_grad_(False)
+    return calibrate(network, dataset.images[dataset.splits["train"][:CALIBRATED_ON]])
+
+
 def _features(recipe: Recipe, dataset: Dataset, progress: bool) -> np.ndarray:
     """What the recipe's frozen network sees in all images of a dataset: float16 (N, P, C), computed once."""
-    from vljepa_core.features import cached_features
-    from vljepa_core.model.networks import calibrate, load_network
-
-    network = load_network(recipe.visual, recipe.visual_weights).requires_grad_(False)
-    calibrate(network, dataset.images[dataset.splits["train"][:CALIBRATED_ON]])
-    return cached_features(network, dataset.images, data_dir() / "cache" / "features", dataset.fingerprint, progress)
+    network, folder = frozen_network(recipe, dataset), data_dir() / "cache" / "features"
+    return cached_features(network, dataset.images, folder, dataset.fingerprint, progress)
 
 
 def finished_record(folder: Path) -> Record | None:
