@@ -11,6 +11,7 @@ import pytest
 import vljepa_core
 from tests.conftest import TINY
 from vljepa_core import figures, ladder, report_audit
+from vljepa_core.baselines import blind_memoriser
 from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.metrics import Metric
 from vljepa_core.records import recorded
@@ -61,8 +62,21 @@ def test_the_diagram_names_every_place(climbed: list) -> None:
         assert said in shown.alt
     table = report_audit.ladder_table(rungs)
     assert all(f"{rung.needed.value:.1f}<small>and {rung.wording:.1f} of wording" in table.html for rung in rungs)
-    with pytest.raises(ValueError, match="one image size"):
+    with pytest.raises(ValueError, match="one image_size, got no rungs"):
         figures.phase_diagram([])
+
+
+def test_the_phase_diagram_across_image_sizes(climbed: list) -> None:
+    rung = ladder.rungs(climbed)[0]
+    larger = dataclasses.replace(rung, image_size=2 * rung.image_size)
+    shown = figures.phase_diagram([rung, larger], across="image_size")
+    for one in (rung, larger):
+        assert f"level {one.level}, {one.image_size} px: {one.infonce.value:.1f} of {one.ceiling:.1f}" in shown.alt
+    assert f"Phase diagram, {rung.n_train:,} training images" in shown.alt
+    with pytest.raises(ValueError, match="one image_size"):
+        figures.phase_diagram([rung, larger])
+    with pytest.raises(ValueError, match="one n_train"):
+        figures.phase_diagram([rung, dataclasses.replace(rung, n_train=7)], across="image_size")
 
 
 def test_only_scenes_have_known_bits(data_dir: Path) -> None:
@@ -79,6 +93,9 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     exact = np.mean([row["greedy"] in (f"a {c} {s}" for c in _COLOURS for s in _SHAPES) for row in long.captions])
     assert exact > 0.9 and long.value("greedy_exact") > 0.9
     table = report_audit.capacity_table([long, short])
+    texts = vljepa_core.prepare("capacity_table", "smoke", "shapes", 0, **SMALL).examples["val"].texts
+    knows_all = -np.log(0.9 + 0.1 / 260) + blind_memoriser(texts, 128)  # smoothing, and which of the captions it is
+    assert f"{knows_all:.4f} for a blind one that knows all 12 captions" in report_audit._loss_floors(long)
     assert "names one of 12 captions learned by heart" in table.html and "not shown to carry them" in table.html
     seeing = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
     said = report_audit.verdict([seeing], [long, short]).alt

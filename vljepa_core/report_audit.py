@@ -14,6 +14,7 @@ from vljepa_core.published import PUBLISHED
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_MEASURED, html_table
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
+from vljepa_core.tokenizer import VOCAB_SIZE
 from vljepa_core.verdicts import capacity_verdict
 
 _SENDS = {
@@ -77,7 +78,7 @@ def capacity_table(records: Sequence[Record]) -> Display:
             "</small>",
             f"{record.dataset['n_train']:,}<small>{record.provenance['steps']:,} steps</small>",
             "the same" if _by_heart(record) else f"{record.dataset['n_val']:,} others",
-            number("val_loss", record.value("val_loss")),
+            number("val_loss", record.value("val_loss")) + f"<small>{escape(_loss_floors(record))}</small>",
             counted("greedy_exact", exact["value"], exact.get("n"))
             + f"<small>one caption for all: 1 of {exact.get('n')}</small>" if exact else NOT_MEASURED,
             f"{bits['value']:.2f}<small>of at most {math.log2(bits['n']):.2f}; chance: 0</small>"
@@ -92,6 +93,23 @@ def capacity_table(records: Sequence[Record]) -> Display:
 def _by_heart(record: Record) -> bool:
     """Whether a run was measured on the captions that it was trained on."""
     return record.recipe.get("validate_on") == "train"
+
+
+def _loss_floors(record: Record) -> str:
+    """What the loss is to be read between: knowing every byte, and knowing every caption but not the image.
+
+    A blind model that has the n captions by heart spends log n nats on which of them it is, a little less where some
+    are the same, and what label smoothing costs it on every byte.
+    """
+    smoothing = record.recipe["label_smoothing"]
+    floor = -math.log(1 - smoothing + smoothing / VOCAB_SIZE)  # what such a model was taught to be sure of
+    said = f"{number('val_loss', floor)} for a model that knows every byte"
+    nats = [row["nats"] for row in record.captions]
+    if not _by_heart(record) or not nats:
+        return said
+    captions_per_byte = record.value("val_loss") * len(nats) / sum(nats)
+    blind = floor + math.log(len(nats)) * captions_per_byte
+    return f"{said}, {number('val_loss', blind)} for a blind one that knows all {len(nats):,} captions"
 
 
 def _carried(record: Record) -> str | None:

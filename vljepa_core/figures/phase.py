@@ -14,50 +14,62 @@ from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.style import INK, new_figure, styled
 from vljepa_core.ladder import Rung
 
+# What goes across: its axis label, its unit, which attribute all columns then share, and how that is written.
+_ACROSS = {
+    "n_train": ("training images", "images", "image_size", "{:,} px"),
+    "image_size": ("pixels a side", "px", "n_train", "{:,} training images"),
+}
+
 
 @styled
-def phase_diagram(rungs: Sequence[Rung]) -> Display:
-    """Difficulty down, training images across, a panel per loss; colour: share of the bits that arrive, by InfoNCE.
+def phase_diagram(rungs: Sequence[Rung], across: str = "n_train") -> Display:
+    """Difficulty down, one dial across, a panel per loss; colour: share of the bits that arrive, by InfoNCE.
 
-    Rungs of one image size; several of one place (seeds) are averaged. An empty cell was not run.
+    Several rungs of one place (seeds) are averaged. An empty cell was not run.
+
+    Args:
+        rungs: of one image size, or, across image sizes, of one number of training images.
+        across: "n_train" or "image_size".
 
     Raises:
-        ValueError: no rungs, or rungs of several image sizes.
+        ValueError: no rungs, or rungs that differ in more than what goes down and across.
     """
-    sizes = {rung.image_size for rung in rungs}
-    if len(sizes) != 1:
-        raise ValueError(f"phase_diagram draws rungs of one image size, got {sorted(sizes) or 'none'}")
+    label, _, held, words = _ACROSS[across]
+    fixed = {getattr(rung, held) for rung in rungs}
+    if len(fixed) != 1:
+        raise ValueError(f"phase_diagram across {across} draws rungs of one {held}, got {sorted(fixed) or 'no rungs'}")
+    held_at = words.format(fixed.pop())
     losses = list(dict.fromkeys(rung.loss for rung in rungs))
     levels = sorted({rung.level for rung in rungs})
-    counts = sorted({rung.n_train for rung in rungs})
+    columns = sorted({getattr(rung, across) for rung in rungs})
     fig = new_figure(1.3 + 0.75 * len(levels))
     axes = fig.subplots(1, len(losses), sharey=True, squeeze=False)[0]
     said = []
     for ax, loss in zip(axes, losses, strict=True):
-        said += _panel(ax, [rung for rung in rungs if rung.loss == loss], levels, counts)
+        said += _panel(ax, [rung for rung in rungs if rung.loss == loss], levels, columns, across)
+        ax.set_xlabel(label)
         ax.set_title(textwrap.fill(loss, 60 // len(losses)), loc="left", fontsize=9.5)
     needed = {rung.level: rung.needed.value for rung in rungs}
     axes[0].set_yticks(np.arange(len(levels)) + 0.5, [f"level {n}\n{needed[n]:.1f} bits" for n in levels], rotation=0)
     axes[0].set_ylabel("difficulty")
     steps = sorted({f"{rung.steps:,}" for rung in rungs})
-    (size,) = sizes
-    alt = f"Phase diagram at {size} px. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
+    alt = f"Phase diagram, {held_at}. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
     caption = (
         "Number and colour: InfoNCE as a share of what it could show, which is the bits needed, or log2 of the images "
-        f"measured where that is less; 0 where its 95% interval holds 0. {size} px, {' or '.join(steps)} steps. "
+        f"measured where that is less; 0 where its 95% interval holds 0. {held_at}, {' or '.join(steps)} steps. "
         "An empty cell was not run."
     )
     return show(fig, alt, caption)
 
 
-def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], counts: list[int]) -> list[str]:
+def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], columns: list[int], across: str) -> list[str]:
     """Draw the rungs of one loss; returns what they say, in words."""
-    shares = np.full((len(levels), len(counts)), np.nan)
+    shares = np.full((len(levels), len(columns)), np.nan)
     text = np.full(shares.shape, "", dtype=object)
     said = []
     for row, level in enumerate(levels):
-        for column, n in enumerate(counts):
-            here = [rung for rung in rungs if (rung.level, rung.n_train) == (level, n)]
+        for column, n in enumerate(columns):
+            here = [rung for rung in rungs if (rung.level, getattr(rung, across)) == (level, n)]
             if not here:
                 continue
             share = float(np.mean([rung.delivered for rung in here]))
@@ -66,17 +78,17 @@ def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], counts: list[int]
             shares[row, column] = share
             text[row, column] = f"{share:.0%}\n{bits:.1f} bits" + ("\ncollapsed" if fallen == len(here) else "")
             said.append(
-                f"{here[0].loss}, level {level}, {n:,} images: {bits:.1f} of {here[0].ceiling:.1f} bits ({share:.0%})"
+                f"{here[0].loss}, level {level}, {n:,} {_ACROSS[across][1]}: "
+                f"{bits:.1f} of {here[0].ceiling:.1f} bits ({share:.0%})"
                 + (f", {fallen} of {len(here)} collapsed" if fallen else "")
             )
-    labels = [f"{n:,}" for n in counts]
+    labels = [f"{n:,}" for n in columns]
     sns.heatmap(
         shares, ax=ax, vmin=0, vmax=1, cmap=RAMP, cbar=False, annot=text, fmt="", mask=np.isnan(shares),
         annot_kws={"color": INK, "fontsize": 8.5}, xticklabels=labels,
     )  # fmt: skip
-    ax.hlines(np.arange(len(levels) + 1), 0, len(counts), color=INK, alpha=0.18, linewidth=0.5)
-    ax.vlines(np.arange(len(counts) + 1), 0, len(levels), color=INK, alpha=0.18, linewidth=0.5)
+    ax.hlines(np.arange(len(levels) + 1), 0, len(columns), color=INK, alpha=0.18, linewidth=0.5)
+    ax.vlines(np.arange(len(columns) + 1), 0, len(levels), color=INK, alpha=0.18, linewidth=0.5)
     ax.grid(False)
     ax.tick_params(length=0)
-    ax.set_xlabel("training images")
     return said
