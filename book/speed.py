@@ -69,6 +69,42 @@ def measured(device: str, folder: Path) -> list[str]:
     return [*lines, ""]
 
 
+def shared(folder: Path) -> list[str]:
+    """The section on two processes that share every batch; empty where nothing is recorded."""
+    path = folder / "data_parallel.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+
+    def said(name: str, factor: float = 1, unit: str = "", digits: int = 2) -> str:
+        median, least, most = (f"{factor * found[name][key]:.{digits}f}" for key in ("median", "least", "most"))
+        return f"{median}{unit} ({least} to {most})"
+
+    seconds = {way: f"{1e3 * each['median']:.0f} ms" for way, each in found["seconds"].items()}
+    return [
+        "## Two processes, one batch",
+        "",
+        "`torchrun --nproc_per_node=2 -m vljepa_core run run2` trains data-parallel: each process takes half of every",
+        f"batch, and the gradients are added up. Measured: {found['what']}, {found['rounds']} rounds, one CPU thread",
+        f"for each process, on {found['machine']['processor']} with {found['machine']['cores']} cores. Two processes",
+        "that have nothing to do with each other, with half a batch each, show what the second core had to give.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| one process | {seconds['alone']} |",
+        f"| two processes, together | {seconds['together']} |",
+        f"| two processes that share nothing | {seconds['apart']} |",
+        f"| speed-up of two | {said('speedup of two processes')} |",
+        f"| scaling efficiency | {said('efficiency', 100, '%', 0)} |",
+        f"| speed-up if nothing were shared | {said('speedup of two that share nothing')} |",
+        f"| transfer of {found['transfer bytes per step'] / 2**20:.1f} MiB of gradients | "
+        f"{said('transfer seconds per step', 1e3, ' ms', 1)} |",
+        "",
+        f"Measured at commit `{found['commit'][:12]}`.",
+        "",
+    ]
+
+
 def predicted() -> list[str]:
     """What data sheets allow at the published size, and what the published time means."""
     from vljepa_core.roofline import ISSUE_SECONDS
@@ -96,7 +132,7 @@ def predicted() -> list[str]:
 def page(recorded: Path = ROOT / "benchmarks" / "recorded") -> str:
     """The page as Markdown."""
     lines = [line for device in DEVICES for line in measured(device, recorded)]
-    return "\n".join([INTRODUCTION, *lines, *predicted()]) + "\n"
+    return "\n".join([INTRODUCTION, *lines, *shared(recorded), *predicted()]) + "\n"
 
 
 if __name__ == "__main__":

@@ -131,7 +131,15 @@ report_audit.differences_list(
 
 # %%
 rungs = ladder.rungs(vljepa_core.recorded_sweep("ladder"))
-figures.phase_diagram(rungs)
+figures.phase_diagram([rung for rung in rungs if rung.image_size == 64])
+
+# %% [markdown]
+# The same dial against the size of the images, where few of them are trained on with cross-entropy alone: more pixels show more detail, and make
+# more tokens, four times as many for twice the side, of which the way to the plan has to pick the few that matter.
+
+# %%
+few = [rung for rung in rungs if rung.n_train == 500 and rung.loss == "cross-entropy alone"]
+figures.phase_diagram(few, across="image_size")
 
 # %% [markdown]
 # All readings of every rung. The second bound needs no images to tell apart: what a caption costs on average without any picture is known from

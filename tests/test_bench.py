@@ -114,7 +114,24 @@ def test_page_shows_the_record_and_says_what_was_not_measured(tmp_path: Path) ->
     assert "shared the machine" in speed.page(tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted(bench.RECORDED.glob("*.json")), ids=lambda path: path.name)
+def test_page_shows_two_processes_that_share_a_batch(tmp_path: Path) -> None:
+    assert "Two processes" not in speed.page(tmp_path)
+    spread = {"median": 0.5, "least": 0.25, "most": 0.75}
+    ways = ("alone", "together", "apart")
+    names = ("speedup of two processes", "efficiency", "speedup of two that share nothing", "transfer seconds per step")
+    found = {
+        **dict.fromkeys(names, spread), "seconds": {way: {"median": s} for way, s in zip(ways, (1, 2, 3), strict=True)},
+        "what": "a step", "rounds": 4, "transfer bytes per step": 2**20, "commit": 40 * "a",
+        "machine": {"processor": "a processor", "cores": 2},
+    }  # fmt: skip
+    (tmp_path / "data_parallel.json").write_text(json.dumps(found))
+    page = speed.page(tmp_path)
+    for line in ("| two processes, together | 2000 ms |", "| scaling efficiency | 50% (25 to 75) |",
+                 "| transfer of 1.0 MiB of gradients | 500.0 ms (250.0 to 750.0) |"):  # fmt: skip
+        assert line in page
+
+
+@pytest.mark.parametrize("path", sorted(bench.RECORDED.glob("c*.json")), ids=lambda path: path.name)
 def test_recorded_bench_is_whole(path: Path) -> None:
     """What is committed of `make bench`: for each scale all runs trained in all precisions, each ratio with its spread;
     captions of all runs and the evaluation of one, where there are any of that scale."""

@@ -53,6 +53,22 @@ def test_a_grid_is_the_product_of_its_lists_in_order(tmp_path: Path) -> None:
     assert len({p.label for p in found}) == len(found)
 
 
+def test_several_tables_are_a_grid_each_one_after_the_other(tmp_path: Path) -> None:
+    file = toml(tmp_path / "s.toml", 'experiment = ["run2", "run4"]\n[[set]]\nn_train = 500\nepochs = [8, 16]\n'
+                "lr = 1e-3\n[[set]]\nn_train = 1000\nepochs = 8\nlr = 1e-3\n")  # fmt: skip
+    grid = sweeps.read_sweep(file)
+    found = sweeps.points(grid)
+    sizes = [(500, 8), (500, 16)]
+    expected = [(run, *size) for run in ("run2", "run4") for size in sizes]
+    expected += [(run, 1000, 8) for run in ("run2", "run4")]
+    assert [(p.experiment, p.changes["n_train"], p.changes["epochs"]) for p in found] == expected
+    assert found[-1].label == "run4 n_train=1000 epochs=8"
+    changed = sweeps.points(sweeps.with_changes(grid, {"dim": 64, "lr": 3e-4}))
+    assert all((p.changes["dim"], p.changes["lr"]) == (64, 3e-4) for p in changed) and len(changed) == len(found)
+    with pytest.raises(sweeps.SweepError, match="run2 .*two .* tables ask for the same run"):
+        sweeps.points({"experiment": "run2", "set": [{"epochs": 8}, {"epochs": [8, 16]}]})
+
+
 def test_the_sweeps_that_come_along_are_good() -> None:
     files = sorted((REPOSITORY / "sweeps").glob("*.toml"))
     assert files
@@ -68,6 +84,7 @@ def test_the_sweeps_that_come_along_are_good() -> None:
         ('experiment = "run2"\nplan_vectors = [8]', "recipe values stand under [set]"),
         ('experiment = "run2"\nexperiment = "run4"', "not TOML"),
         ('experiment = "run2"\nset = 3', "should be a table"),
+        ('experiment = "run2"\nset = [3]', "should be a table"),
         ('experiment = "run2"\nseed = [0, 1, 0]', "seed: 0 is there twice"),
         ('experiment = "run2"\nseed = []', "empty grid"),
         ('experiment = "run2"\nseed = ["0"]', "'0' should be a whole number"),

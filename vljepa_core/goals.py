@@ -72,7 +72,7 @@ INTERVAL_SHARE = 0.5  # InfoNCE's 95% interval lies above this share of the floo
 class Judged:
     """One measure of a record against its threshold; None: not measured, or no such threshold.
 
-    ``applies``: whether this data can have it at all.
+    ``applies``: whether this data can have it at all. ``low``, ``high``: 95% interval over images, where it has one.
     """
 
     measure: str
@@ -82,6 +82,8 @@ class Judged:
     floor_met: bool | None
     goal_met: bool | None
     applies: bool = True
+    low: float | None = None
+    high: float | None = None
 
 
 def judge(record: Record, blind: Iterable[Record] = ()) -> list[Judged]:
@@ -117,7 +119,8 @@ def _judged(name: str, record: Record, threshold: Threshold, controls: Mapping[s
     if name == "infonce" and value is not None:
         sure = record.metrics["infonce"]["low"] > INTERVAL_SHARE * threshold.floor
         floor_met, goal_met = floor_met and sure, goal_met and sure
-    return Judged(name, value, floor, goal, floor_met, goal_met, name != "delivered" or _is_scenes(record))
+    applies = name != "delivered" or _is_scenes(record)
+    return Judged(name, value, floor, goal, floor_met, goal_met, applies, *_interval(name, record))
 
 
 def _times(factor: float | None, of: tuple[str, ...], controls: Mapping[str, float | None]) -> float | None:
@@ -149,6 +152,14 @@ def _measure(name: str, record: Record) -> float | None:
         rungs = ladder.rungs([record]) if _is_scenes(record) and "infonce" in record.metrics else []
         return rungs[0].delivered if rungs else None
     return _value(record, name)
+
+
+def _interval(name: str, record: Record) -> tuple[float | None, float | None]:
+    found = record.metrics.get("image_r1" if name == "retrieval" else name)
+    if found is None or found["low"] is None:
+        return None, None
+    times = found["n"] if name == "retrieval" else 1
+    return times * found["low"], times * found["high"]
 
 
 def _is_scenes(record: Record) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
+from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import setting, settings, title
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
@@ -112,6 +113,43 @@ def _number(name: str, value: float) -> str:
     if name in SHARES:
         return f"{100 * value:+.1f} points" if name == "category" else f"{value:.1%}"
     return f"{value:.3f}" if name == "greedy_cider" else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def needed_table(curves: Sequence[Curve]) -> Display:
+    """How far each curve would have to go to its floor and its goal, if it went on as the lines through it do."""
+    rows = []
+    for curve in curves:
+        first, last = curve.points[0], curve.points[-1]
+        (_, whole), (_, end) = curve.line(), curve.line(LAST)
+        signed = (f"{_number(curve.measure, slope)}" for slope in (whole, end))
+        unit = ALONG[curve.along][0]
+        rows.append([
+            escape(MEASURES[curve.measure]) + f"<small>along {unit}</small>",
+            f"{_number(curve.measure, first.value)} to {_number(curve.measure, last.value)}"
+            f"<small>{first.at:,} to {last.at:,} {unit}</small>",
+            " or ".join(dict.fromkeys(signed)),
+            *(_reach(curve, value) for value in (curve.floor, curve.goal)),
+        ])  # fmt: skip
+    note = (
+        "If it went on like this. A line against the logarithm, through all points and through the last "
+        f"{LAST}: how far each would have to go. A prediction, and a bold one beyond a few doublings."
+    )
+    head = ["measure", "measured", "per doubling", "floor reached at", "goal reached at"]
+    return html_table(note, head, rows)
+
+
+def _reach(curve: Curve, value: float | None) -> str:
+    if value is None:
+        return NOT_APPLICABLE
+    asked = f"<small>{_number(curve.measure, value)}</small>"
+    there = [point.at for point in curve.points if point.value >= value]
+    if there:
+        return f"{min(there):,}, measured{asked}"
+    ends = curve.reaches(value)
+    if ends is None:
+        return f"not in sight{asked}"
+    low, high = (f"{float(f'{end:.2g}'):,.0f}" for end in ends)
+    return f"{low if low == high else f'{low} to {high}'}, extrapolated{asked}"
 
 
 def cost_table(records: Sequence[Record]) -> Display:

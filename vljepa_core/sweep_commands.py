@@ -16,7 +16,7 @@ from typing import Any
 
 from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.recipes import EXPERIMENTS, SCALES
-from vljepa_core.sweeps import Point, SweepError, points, read_sweep, sweep_table
+from vljepa_core.sweeps import Point, SweepError, points, read_sweep, sweep_table, with_changes
 
 EPILOG = """
 A sweep that was stopped goes on when the same command is given again: what is finished is loaded, what was begun
@@ -123,7 +123,7 @@ def _grid(options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         grid = {"experiment": options.what}
         name = "-".join(options.what)
     plain = json.dumps(grid, sort_keys=True, default=str)
-    grid = {**grid, **given, "set": {**grid.get("set", {}), **changes}}
+    grid = with_changes({**grid, **given}, changes)
     text = json.dumps(grid, sort_keys=True, default=str)
     if text != plain and (given or changes):  # not the sweep of that name: its table is another one
         name += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -8,6 +8,9 @@
     [set]                                recipe values, by field or short name (K, D, lr, depth)
     plan_vectors = [8, 16, 32]
 
+Several ``[[set]]`` tables are a grid each, one after the other: a curve along n_train at equal steps needs its epochs
+to change along with it.
+
 TOML, because Python reads it by itself (3.11 and later), refuses a key that is there twice, and reads ``1e-3`` as a
 number, which YAML 1.1 takes for text.
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +78,15 @@ def read_sweep(path: Path) -> dict[str, Any]:
                 f"{path}: unknown key {key!r}: {did_you_mean(key, known)}known: {', '.join(known)}; "
                 "recipe values stand under [set]"
             )
-        if isinstance(value, dict) != (key == "set"):
+        tables = value if isinstance(value, list) else [value]
+        if any(isinstance(table, dict) != (key == "set") for table in tables):
             raise SweepError(f"{path}: {key} should be {'a table, [set]' if key == 'set' else 'a value or a list'}")
     return grid
+
+
+def with_changes(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The grid with recipe values of its own, in every ``set`` table, replaced or added."""
+    return {**grid, "set": [{**table, **changes} for table in _tables(grid)]}
 
 
 def points(grid: Mapping[str, Any]) -> list[Point]:
@@ -85,10 +94,11 @@ def points(grid: Mapping[str, Any]) -> list[Point]:
 
     Args:
         grid: ``experiment`` and, if wanted, ``scale``, ``data``, ``seed``, each a value or a list of them; ``set``
-            a table of recipe values, likewise.
+            a table of recipe values, likewise, or a list of such tables, whose grids follow one another.
 
     Raises:
-        SweepError: no experiment, an empty list, a value or a field that is there twice, a value of the wrong kind.
+        SweepError: no experiment, an empty list, a value, a field or a run that is there twice, a value of the wrong
+            kind.
         RecipeError: a recipe that can't be, named.
     """
     if "experiment" not in grid:
@@ -100,7 +110,32 @@ def points(grid: Mapping[str, Any]) -> list[Point]:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
             if not (good if name == "seed" else isinstance(value, str)):
                 raise SweepError(f"{name}: {value!r} should be {'a whole number from 0' if name == 'seed' else 'text'}")
-    changes = {key: _values(key, value) for key, value in grid.get("set", {}).items()}
+    found = [point for table in _tables(grid) for point in _product(axes, table)]
+    varying = [name for name in AXES[1:] if len(axes[name]) > 1]
+    keys = dict.fromkeys(key for point in found for key in point.changes)
+    varying += [key for key in keys if len({repr(point.changes.get(key)) for point in found}) > 1]
+    labelled = [replace(point, label=_label(point, varying)) for point in found]
+    for i, point in enumerate(labelled):
+        if point.label in (other.label for other in labelled[:i]):
+            raise SweepError(f"{point.label}: two [[set]] tables ask for the same run; leave it out of one")
+    return labelled
+
+
+def _tables(grid: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    tables = grid.get("set", {})
+    return list(tables) if isinstance(tables, list) else [tables]
+
+
+def _label(point: Point, varying: Sequence[str]) -> str:
+    """What tells a run from the others of its sweep."""
+    at = {"scale": point.scale, "data": point.data, "seed": f"seed={point.seed}"}
+    said = [at.get(name) or f"{name}={point.changes[name]}" for name in varying if name in at or name in point.changes]
+    return " ".join([point.experiment, *said])
+
+
+def _product(axes: Mapping[str, list[Any]], table: Mapping[str, Any]) -> list[Point]:
+    """The grid of the axes and one table, its labels still empty."""
+    changes = {key: _values(key, value) for key, value in table.items()}
     setter: dict[str, str] = {}
     for key in changes:
         for field in fields_of(key):
@@ -112,9 +147,7 @@ def points(grid: Mapping[str, Any]) -> list[Point]:
         at = dict(zip([*axes, *changes], values, strict=True))
         changed = {key: at[key] for key in changes}
         recipe(at["experiment"], at["scale"], **changed)  # refuse all before running any
-        varying = [at[name] if name != "seed" else f"seed={at[name]}" for name in AXES[1:] if len(axes[name]) > 1]
-        varying += [f"{key}={value}" for key, value in changed.items() if len(changes[key]) > 1]
-        found.append(Point(*(at[name] for name in AXES), changed, " ".join([at["experiment"], *varying])))
+        found.append(Point(*(at[name] for name in AXES), changed, ""))
     return found
 
 

@@ -12,6 +12,7 @@ from vljepa_core.figures.comparison import metric_bars
 from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
 from vljepa_core.figures.curves import collapse_metrics, collapse_timeline, loss_curves
 from vljepa_core.figures.display import Display, show
+from vljepa_core.figures.extrapolation import growth
 from vljepa_core.figures.flow import data_flow
 from vljepa_core.figures.phase import phase_diagram
 from vljepa_core.figures.rate import rate_quality
@@ -36,6 +37,7 @@ __all__ = [
     "decision_tree",
     "loss_curves",
     "metric_bars",
+    "growth",
     "phase_diagram",
     "plan_bits",
     "rate_quality",
