@@ -14,6 +14,8 @@ CONDA ?= $(firstword $(foreach tool,mamba micromamba conda,$(shell command -v $(
 JOBS ?= 2
 IMAGES ?= 40000
 DATA_SEED ?= 42
+# Rungs of the ladder that every build makes (vljepa_core/rungs.py, IN_EVERY_BUILD), after the experiments, longest first.
+RUNGS := pretrained_direct align direct
 EXPERIMENTS := run4 run3 run2 run6 run5 test3 run1 run4_blind run3_blind run2_blind run5_blind test0 run1_blind
 
 # ---- refuse a bad choice at once --------------------------------------------------------------------
@@ -134,6 +136,7 @@ $(BUILD)/params.yaml: FORCE
 # ---- records: the core decides which of them still hold, and trains the others --------------------------
 $(BUILD)/records.done: $(BUILD)/params.yaml $(CORE) constraints.txt | $(ENV_READY)
 	$(PYTHON) -m vljepa_core run $(EXPERIMENTS) --scale $(SCALE) --data '$(DATA)' --seed $(SEED) --jobs $(JOBS)
+	$(PYTHON) -m vljepa_core rungs $(RUNGS) --scale $(SCALE) --data '$(DATA)' --seed $(SEED) --jobs $(JOBS)
 	@touch $@
 
 # ---- notebooks: each depends on its own text, on the core and on the records, and on no other notebook.

@@ -35,7 +35,7 @@ from IPython.display import display
 import vljepa_core
 from vljepa_core import baselines, figures, goals, report, report_answers, report_breaks
 from vljepa_core.published import PUBLISHED
-from vljepa_core.rungs import recorded_rungs
+from vljepa_core.rungs import IN_EVERY_BUILD, recorded_rungs, run_rung
 
 # Change one thing here: dict(scale=scale, data=data, seed=seed, plan_vectors=32) is K = 32.
 settings = dict(scale=scale, data=data, seed=seed)
@@ -49,6 +49,8 @@ longer = {name: [record for record in answers if record.experiment == name] for 
 twins = [record for record in (*answers, *vljepa_core.recorded("run5_blind")) if record.experiment == "run5_blind"]
 blinds = [*twins, blind]
 ladder = report_breaks.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
+here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and three rungs of this build
+here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 
 # %% [markdown]
 # ## Why the published runs collapsed
@@ -96,6 +98,13 @@ for place in ladder:
 # %%
 for place in ladder or [{}]:
     display(report_breaks.summary(place))
+
+# %% [markdown]
+# Three of them were made by this build, beside its Run 2 (trained in float32): a reason to look at the picture, a short way from it to the
+# plan, and the short way from good tokens.
+
+# %%
+figures.rung_bits(here)
 
 # %% [markdown]
 # On the photographs (one seed, about a thousand steps) none of the single changes of loss, initial weights or way that are recorded breaks the

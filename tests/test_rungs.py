@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY
-from vljepa_core import rungs, runs
+from tests.conftest import REPOSITORY, TINY
+from vljepa_core import rung_commands, rungs, runs
 from vljepa_core.__main__ import main
 from vljepa_core.interventions import BUDGET, RUNGS
 from vljepa_core.recipes import SCALES, recipe
@@ -59,6 +60,25 @@ def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, ca
     out, err = capsys.readouterr()
     assert out.count("loaded") == 4 and "training" not in err
     assert rungs.recorded_rungs() == found
+
+
+def test_side_by_side_each_rung_is_a_command_of_its_own(data_dir: Path, capfd, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        rung_commands, "side_by_side", lambda names, commands, jobs: asked.append((names, commands, jobs)) or 1
+    )
+    arguments = ["rungs", "align", "direct", "--seed", "0", "1", *PLACE, "--device", "cpu"]
+    assert main([*arguments, "--jobs", "2", "--keep"]) == 1, "one of them failed"
+    ((names, commands, jobs),) = asked
+    assert names == ["align, seed 0", "direct, seed 0", "align, seed 1", "direct, seed 1"] and jobs == 2
+    assert commands[-1][1:] == ["-m", "vljepa_core", "rungs", "direct", "--seed", "1", "--data", "shapes", "--scale",
+                                "smoke", "--device", "cpu", "--keep"]  # fmt: skip
+    assert main([*arguments, "--jobs", "0"]) == 2 and "at least 1" in capfd.readouterr().err
+
+
+def test_make_runs_the_rungs_that_the_chapter_reads() -> None:
+    made = re.search(r"^RUNGS := (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)[1]
+    assert sorted(made.split()) == sorted(rungs.IN_EVERY_BUILD) and set(rungs.IN_EVERY_BUILD) <= RUNGS.keys()
 
 
 def test_a_record_that_is_not_its_rungs_is_left_out_with_the_reason(tiny: Path, capsys, monkeypatch) -> None:

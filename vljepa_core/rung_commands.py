@@ -10,7 +10,8 @@ from typing import Any
 
 from vljepa_core.interventions import RUNGS
 from vljepa_core.recipes import SCALES, recipe
-from vljepa_core.rungs import BASE, changes_at, rung_path
+from vljepa_core.rungs import BASE, changes_at, run_rung, rung_path
+from vljepa_core.side_by_side import side_by_side
 
 EPILOG = """
 What is finished is loaded, what was begun goes on from its checkpoint: after a kill, give the same command again.
@@ -35,6 +36,9 @@ def add_rungs_command(commands: argparse._SubParsersAction) -> None:
     rungs.add_argument("--data", default="scenes", help="as for run (default scenes)")
     rungs.add_argument("--seed", nargs="+", type=int, default=[0], help="one or several (default 0)")
     rungs.add_argument("--scale", default="laptop", help=f"{', '.join(SCALES)} (default laptop)")
+    rungs.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time on a CPU, each on its share of it"
+    )
     rungs.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     rungs.add_argument(
         "--keep", action="store_true", help="copy each record to data/recorded/rungs/ as it finishes, to be committed"
@@ -61,26 +65,25 @@ def rungs_command(options: argparse.Namespace) -> int:
     from vljepa_core import runs
     from vljepa_core.estimate import human_time
     from vljepa_core.records import human_captions, keep
+    from vljepa_core.train import choose_device
 
+    if options.jobs < 1:
+        raise ValueError(f"--jobs {options.jobs}: at least 1")
     names = list(dict.fromkeys(options.name or RUNGS))
     for name in names:  # refuse all before running any
         recipe(BASE, options.scale, **changes_at(name, options.scale))
     asked = [_prepare(name, seed, options) for seed in dict.fromkeys(options.seed) for name in names]
     _say(f"rungs on {options.data}, {options.scale}: {len(asked)} runs, {_left(asked)}")
+    if options.jobs > 1 and len(asked) > 1 and choose_device(options.device).type == "cpu":
+        commands = [_alone(run, options) for run in asked]
+        return int(side_by_side([run.label for run in asked], commands, options.jobs) > 0)
     failed = []
     for number, run in enumerate(asked, 1):
         known = run.seconds is not None
         if not known:
             _say(f"{number}/{len(asked)}  {run.label}: training")
         try:
-            record = runs.run(
-                BASE,
-                options.scale,
-                options.data,
-                run.seed,
-                device=options.device,
-                **changes_at(run.name, options.scale),
-            )
+            record = run_rung(run.name, options.scale, options.data, run.seed, options.device)
         except (FloatingPointError, RuntimeError) as error:  # a loss that is not finite, memory that is not there
             failed.append(run)
             _say(f"{number}/{len(asked)}  {run.label}: FAILED, {error}")
@@ -98,6 +101,14 @@ def rungs_command(options: argparse.Namespace) -> int:
     if failed:
         _say(f"failed: {'; '.join(run.label for run in failed)}; the same command tries again")
     return 1 if failed else 0
+
+
+def _alone(run: _Run, options: argparse.Namespace) -> list[str]:
+    """The command that runs one rung with one seed."""
+    command = [sys.executable, "-m", "vljepa_core", "rungs", run.name, "--seed", str(run.seed)]
+    command += ["--data", options.data, "--scale", options.scale]
+    command += ["--device", options.device] if options.device else []
+    return [*command, *(["--keep"] if options.keep else [])]
 
 
 def _prepare(name: str, seed: int, options: argparse.Namespace) -> _Run:

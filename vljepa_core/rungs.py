@@ -12,6 +12,8 @@ from vljepa_core.recipes import DEFAULTS, RecipeError, did_you_mean, recipe
 from vljepa_core.records import RECORDED, Record, read_record
 
 BASE = "run2"  # what every rung changes
+# Made by every build, beside Runs 2, 5 and 6: a reason to look at the picture; a short way from it; good tokens, too.
+IN_EVERY_BUILD = ("align", "direct", "pretrained_direct")
 WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
 GROUPS = ("single changes", "combination", "one part left out", "given encoder")
 # Scale smoke has its own, smaller budget; what the rungs are trained with beside it stays.
@@ -56,6 +58,17 @@ def changes_at(name: str, scale: str) -> dict[str, Any]:
         if changes.get("pretrain_epochs"):
             changes["pretrain_epochs"] = 1  # of two
     return changes
+
+
+def run_rung(name: str, scale: str, data: str, seed: int, device: str | None = None, progress: bool = False) -> Record:
+    """The record of a rung: loaded if a matching one exists, else made; see ``runs.run``.
+
+    Raises:
+        RecipeError: no rung of that name.
+    """
+    from vljepa_core import runs  # PyTorch, which a list of the rungs' names needs not wait for
+
+    return runs.run(BASE, scale, data, seed, device=device, progress=progress, **changes_at(name, scale))
 
 
 def rung_path(name: str, record: Record, folder: Path | None = None) -> Path:
