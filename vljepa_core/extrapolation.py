@@ -21,6 +21,7 @@ ALONG: Mapping[str, tuple[str, frozenset[str]]] = {
     "n_train": ("training images", frozenset(("n_train", "epochs", "warmup_epochs"))),
     "steps": ("optimiser steps", frozenset(("epochs", "warmup_epochs"))),
     "dim": ("width of plan and model", frozenset(("dim", "heads"))),
+    "image_size": ("pixels a side", frozenset(("image_size",))),
 }
 _LOOKING = frozenset(("validate_every",))  # does not touch the training
 LAST = 3  # points of the second line
