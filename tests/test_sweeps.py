@@ -16,7 +16,7 @@ import pytest
 
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
-from vljepa_core import sweeps
+from vljepa_core import runs, sweeps
 from vljepa_core.__main__ import main
 from vljepa_core.files import data_dir as where
 from vljepa_core.jobs import Cluster, Job, Work, run_jobs
@@ -148,6 +148,14 @@ def test_time_left_is_estimated_then_corrected_by_what_was_seen() -> None:
 
 
 # --- running -------------------------------------------------------------------------------------
+
+
+def test_a_list_of_runs_waits_for_no_features(data_dir: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(runs, "_features", lambda *_: pytest.fail("computed"))
+    frozen = ["visual=efficientnet_lite0", "visual_training=frozen", "image_size=32"]
+    assert main(["sweep", "run2", *PLACE, "--set", *SET, *frozen, "--dry-run"]) == 0
+    assert "to make" in capsys.readouterr().out
+    assert runs.finished("run6", "smoke", "shapes", 0) == []
 
 
 def test_a_sweep_makes_loads_gathers_and_keeps(data_dir: Path, tmp_path: Path, capsys) -> None:

@@ -130,8 +130,9 @@ def run_command(options: argparse.Namespace) -> int:
     if not options.no_estimate and distributed.size() == 1:
         missing = []
         for each in asked:
-            prepared = runs.prepare(each.experiment, options.scale, options.data, options.seed, True, **changes)
-            if options.fresh or runs.finished_record(prepared.folder) is None:
+            place = (each.experiment, options.scale, options.data, options.seed, True)
+            if options.fresh or runs.finished_record(runs.prepare(*place, features=False, **changes).folder) is None:
+                prepared = runs.prepare(*place, **changes)
                 missing.append((each.experiment, estimate_seconds(prepared, options.device, jobs)))
         if missing:
             total = sum(seconds for _, seconds in missing) / jobs
@@ -156,7 +157,7 @@ def run_command(options: argparse.Namespace) -> int:
             continue
         if options.keep:
             path = recorded_path(record)
-            prepared = runs.prepare(name, options.scale, options.data, options.seed)
+            prepared = runs.prepare(name, options.scale, options.data, options.seed, features=False)
             keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.examples))
             print(f"kept as {path}", file=sys.stderr)
         took = human_time(time.monotonic() - clock)

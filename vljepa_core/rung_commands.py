@@ -93,7 +93,8 @@ def rungs_command(options: argparse.Namespace) -> int:
         print(f"{line}  [{human_time(run.seconds)}{', loaded' if known else ''}]", flush=True)
         if options.keep:
             path = rung_path(run.name, record)
-            prepared = runs.prepare(BASE, options.scale, options.data, run.seed, **changes_at(run.name, options.scale))
+            changes = changes_at(run.name, options.scale)
+            prepared = runs.prepare(BASE, options.scale, options.data, run.seed, features=False, **changes)
             keep(record, path, human_captions(prepared.examples))
             _say(f"kept as {path}")
         if not known and number < len(asked):
@@ -114,9 +115,8 @@ def _alone(run: _Run, options: argparse.Namespace) -> list[str]:
 def _prepare(name: str, seed: int, options: argparse.Namespace) -> _Run:
     from vljepa_core import runs
 
-    prepared = runs.prepare(
-        BASE, options.scale, options.data, seed, progress=True, **changes_at(name, options.scale)
-    )  # fmt: skip
+    changes = changes_at(name, options.scale)
+    prepared = runs.prepare(BASE, options.scale, options.data, seed, progress=True, features=False, **changes)
     record = runs.finished_record(prepared.folder)
     return _Run(name, seed, prepared.folder, None if record is None else record.provenance["seconds"])
 

@@ -50,9 +50,18 @@ class Prepared:
 
 
 def prepare(
-    experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, progress: bool = False, **changes: Any
+    experiment: str,
+    scale: str = "laptop",
+    data: str = "scenes",
+    seed: int = 0,
+    progress: bool = False,
+    features: bool = True,
+    **changes: Any,
 ) -> Prepared:
     """Recipe, data and examples of a run. Its folder is keyed on recipe, data, seed and the training code.
+
+    ``features``: whether what a frozen network sees is wanted; where it isn't in the cache yet it takes minutes, and
+    who asks for the folder or the captions only does well without.
 
     Raises:
         RecipeError, DataError: what is asked for can't be.
@@ -67,8 +76,8 @@ def prepare(
     for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
         key.update(part.encode())
     folder = data_dir() / "runs" / dataset.name / f"{experiment}-{scale}-seed{seed}-{key.hexdigest()[:12]}"
-    features = _features(wanted, dataset, progress) if wanted.frozen_features else None
-    return Prepared(wanted, dataset, select(dataset, wanted, seed, features), dataset.name, seed, folder, features)
+    seen = _features(wanted, dataset, progress) if features and wanted.frozen_features else None
+    return Prepared(wanted, dataset, select(dataset, wanted, seed, seen), dataset.name, seed, folder, seen)
 
 
 def frozen_network(recipe: Recipe, dataset: Dataset) -> Network:
@@ -99,7 +108,7 @@ def finished(
     experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0, **changes: Any
 ) -> list[Record]:
     """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
-    record = finished_record(prepare(experiment, scale, data, seed, **changes).folder)
+    record = finished_record(prepare(experiment, scale, data, seed, features=False, **changes).folder)
     return [] if record is None else [record]
 
 

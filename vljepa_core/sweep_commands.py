@@ -213,7 +213,7 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
     found = []
     here = torch.get_num_threads()
     for point in asked:
-        prepared = runs.prepare(*point.place, progress=True, **point.changes)
+        prepared = runs.prepare(*point.place, progress=True, features=False, **point.changes)
         if (twin := seen.setdefault(prepared.folder, point)) is not point:
             raise SweepError(f"{twin.label} and {point.label} are the same run; leave one of them out")
         state = "to make"
@@ -226,7 +226,8 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
             key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
             if key not in times:
                 torch.set_num_threads(threads_each(_cluster(options)) or here)
-                times[key] = estimate_seconds(prepared, options.device)
+                seeing = runs.prepare(*point.place, progress=True, **point.changes)
+                times[key] = estimate_seconds(seeing, options.device)
                 torch.set_num_threads(here)
             run.estimate = times[key]
         found.append(run)
@@ -365,7 +366,7 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
         if place in places[:i]:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
     for run, record, place in zip(runs, records, places, strict=True):
-        examples = prepare(*run.point.place, **run.point.changes).examples
+        examples = prepare(*run.point.place, features=False, **run.point.changes).examples
         keep_record(with_controls(record, examples), place, human_captions(examples))
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
