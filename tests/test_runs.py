@@ -25,7 +25,7 @@ from vljepa_core.objectives import caption_loss, caption_nats, diversity_loss
 from vljepa_core.recipes import recipe
 from vljepa_core.records import RecordError, read_record
 from vljepa_core.resident import Resident
-from vljepa_core.train import Trainer, epoch_order, learning_rate_at, steps_of
+from vljepa_core.train import Trainer, cpu_multiplies_in_bfloat16, epoch_order, learning_rate_at, steps_of
 
 CPU = torch.device("cpu")
 
@@ -146,6 +146,7 @@ def test_batches_are_cut_from_what_was_tokenised_once() -> None:
     assert [tokenizer.decode(row) for row in ids.tolist()] == [run.examples["train"].texts[i] for i in index]
 
 
+@pytest.mark.skipif(not cpu_multiplies_in_bfloat16(), reason="this CPU does not multiply in bfloat16")
 def test_bf16_is_the_same_code_and_nearly_the_same_loss() -> None:
     """What CUDA does by default, tried with the CPU's own autocast: training, validation, cached decoding."""
     losses = []

@@ -15,7 +15,7 @@ from vljepa_core.model.layers import attention
 from vljepa_core.objectives import by_length, caption_loss
 from vljepa_core.recipes import RecipeError, recipe
 from vljepa_core.resident import padded_length
-from vljepa_core.train import autocast, epoch_order, precision_of
+from vljepa_core.train import autocast, cpu_multiplies_in_bfloat16, epoch_order, precision_of
 
 CPU = torch.device("cpu")
 
@@ -141,8 +141,9 @@ def test_attention_in_bf16_on_a_cpu_is_attention(case: str) -> None:
         torch.testing.assert_close(g, name, rtol=0.05, atol=0.08)
 
 
-def test_precision_is_a_choice_of_the_recipe() -> None:
-    plain, half = recipe("run2"), recipe("run2", precision="bfloat16")
+def test_precision_is_a_choice_of_the_recipe(monkeypatch) -> None:
+    monkeypatch.setattr("vljepa_core.train.cpu_multiplies_in_bfloat16", lambda: True)
+    plain, half = recipe("run2", "paper"), recipe("run2", "laptop")
     assert precision_of(plain, CPU) == "float32" and precision_of(plain, torch.device("cuda")) == "bfloat16"
     assert precision_of(half, CPU) == "bfloat16"
     assert precision_of(recipe("run2", precision="float32"), torch.device("cuda")) == "float32"
@@ -154,6 +155,25 @@ def test_precision_is_a_choice_of_the_recipe() -> None:
         recipe("run2", precision="float16")
 
 
+def test_a_cpu_that_does_not_multiply_in_bfloat16_is_spared_it(monkeypatch) -> None:
+    """Emulated, a step would take ten times as long: such a CPU trains the recipe in float32."""
+    half = recipe("run2", precision="bfloat16")
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
+    assert precision_of(half, CPU) == "float32" and precision_of(half, torch.device("cuda")) == "bfloat16"
+    with autocast(half, CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert precision_of(half, CPU) == "bfloat16"
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):  # an older PyTorch
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert precision_of(half, CPU) == "float32"
+
+
+needs_bfloat16 = pytest.mark.skipif(not cpu_multiplies_in_bfloat16(), reason="this CPU does not multiply in bfloat16")
+
+
+@needs_bfloat16
 def test_bf16_changes_no_verdict(data_dir) -> None:
     """Test 0 at a size that takes seconds and comes half-way: the same verdict for nearly the same numbers."""
     small = dict(n_train=360, n_val=60, dim=32, heads=2, depth=1, batch_size=18, probe_images=4)

@@ -71,7 +71,7 @@ class Recipe:
     warmup_epochs: int = 10  # published: min(10, epochs / 5); then a cosine, stepped once per epoch
     label_smoothing: float = 0.1
     diversity_weight: float = 0.5
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of forward and backward; auto: bfloat16 on CUDA alone
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on CUDA alone; see train.precision_of
     compile: bool = False  # the training step through torch.compile, on CUDA with CUDA graphs
     # interventions (chapter "What breaks the collapse"); every default is the published recipe
     visual: str = "vit"  # or a network by name: efficientnet_lite0, timm:NAME, open_clip:NAME (model/networks)

@@ -71,10 +71,22 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device(name)
 
 
+def cpu_multiplies_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for it (AVX-512 BF16 or AMX). Without them bfloat16 takes up to ten times as
+    long as float32. False where PyTorch is too old to say."""
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in asked)
+
+
 def precision_of(recipe: Recipe, device: torch.device) -> str:
-    """``float32`` or ``bfloat16``: as the recipe says, or bfloat16 on CUDA and float32 elsewhere."""
+    """``float32`` or ``bfloat16``, in which a recipe is trained on this device.
+
+    As the recipe says, but in float32 on a CPU that does not multiply in bfloat16; ``auto`` is bfloat16 on CUDA alone.
+    """
     if recipe.precision == "auto":
         return "bfloat16" if device.type == "cuda" else "float32"
+    if device.type == "cpu" and not cpu_multiplies_in_bfloat16():
+        return "float32"
     return recipe.precision
 
 
