@@ -118,13 +118,22 @@ report_audit.differences_list(
 )
 
 # %% [markdown]
+# ## Is it the arithmetic?
+#
+# The study trained in float32. At scale `laptop` these runs are trained in bfloat16 on a CPU that multiplies in it, which halves their time, and
+# in float32 on any other. Numbers of eight significant bits might make plans coincide that differ, so the recorded runs were made both ways.
+
+# %%
+report_audit.precision_table(vljepa_core.recorded_sweep("float32"), [*earlier, *earlier_blind])
+
+# %% [markdown]
 # ## A ladder of known bits
 #
 # On photographs nobody knows how many bits a caption needs from its image. On `scenes` the generator does: it has drawn the picture from a
 # known distribution, and every caption says all of the facts. So difficulty can be turned up from one coloured thing on an empty page
 # (level 0, like Test 0) to crowded pictures with a flat tail (level 4), and what arrives can be set against what is needed.
 #
-# Run 2 at `laptop` size for about 500 optimiser steps, in bfloat16 arithmetic, on more or fewer different images: with the published loss, and
+# Run 2 at `laptop` size for about 500 optimiser steps on more or fewer different images: with the published loss, and
 # with its cross-entropy alone, without label smoothing and diversity loss, as Test 0 was trained; at level 0 also with one of the two left
 # out, which tells them apart: it is the diversity loss, meant to keep plans apart, with which they fall together. What arrives is read off InfoNCE, which errs
 # in one direction only, as a share of what it could show: the bits needed, or $\log_2$ of the images it was measured on where that is less.

@@ -100,7 +100,7 @@ for place in ladder or [{}]:
     display(report_breaks.summary(place))
 
 # %% [markdown]
-# Three of them were made by this build, beside its Run 2 (trained in float32): a reason to look at the picture, a short way from it to the
+# Three of them were made by this build, beside its Run 2: a reason to look at the picture, a short way from it to the
 # plan, and the short way from good tokens.
 
 # %%

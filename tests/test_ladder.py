@@ -106,6 +106,15 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     assert report_audit.verdict([seeing], []).alt.startswith("OPEN")
 
 
+def test_arithmetics_stand_beside_each_other_where_both_were_run(data_dir: Path) -> None:
+    record = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
+    half = dataclasses.replace(record, provenance={**record.provenance, "precision": "bfloat16"})
+    table = report_audit.precision_table([record], [half, record]).html
+    assert "<div>float32</div><div>bfloat16</div>" in table and table.count("Run 2") == 1
+    other = dataclasses.replace(half, seed=1)
+    assert "Run 2" not in report_audit.precision_table([record], [other, record]).html
+
+
 def test_a_few_thousandths_of_a_bit_are_no_use_of_a_plan(climbed: list) -> None:
     record = climbed[0]
     for value, low, used in ((0.003, 0.001, False), (0.2, -0.01, False), (0.2, 0.1, True)):

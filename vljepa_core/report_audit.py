@@ -126,6 +126,43 @@ def _carried(record: Record) -> str | None:
     )
 
 
+def precision_table(full: Iterable[Record], reduced: Iterable[Record]) -> Display:
+    """Runs trained in float32 beside the same ones trained in bfloat16; one that has no partner is left out.
+
+    Args:
+        full: trained in float32.
+        reduced: trained in bfloat16; partners have the same experiment, data, scale and seed.
+    """
+    partners = {
+        (r.experiment, r.data, r.scale, r.seed): r for r in reduced if r.provenance.get("precision") == "bfloat16"
+    }
+    rows = []
+    for record in full:
+        other = partners.get((record.experiment, record.data, record.scale, record.seed))
+        if other is None or record.provenance.get("precision", "float32") != "float32":
+            continue
+        rows.append([
+            f"{escape(TITLES.get(record.experiment, record.experiment))}<small>{escape(setting(record))}</small>",
+            *("".join(f"<div>{each}</div>" for each in cells) for cells in zip(
+                *(_readings(arithmetic, r) for arithmetic, r in (("float32", record), ("bfloat16", other))), strict=True
+            )),
+        ])  # fmt: skip
+    head = ["run", "trained in", "verdict", "distinct greedy captions", "plan cosine", "InfoNCE, bits", "nats per byte"]
+    return html_table("The same runs in two arithmetics; both are judged in float32.", head, rows)
+
+
+def _readings(arithmetic: str, record: Record) -> list[str]:
+    unique, bits = record.metrics["greedy_unique"], record.metrics.get("infonce")
+    return [
+        arithmetic,
+        escape(record.verdict["label"]),
+        f"{round(unique['value'] * unique['n'])} of {unique['n']}",
+        f"{record.value('plan_cosine'):.4f}" if "plan_cosine" in record.metrics else "",
+        f"{bits['value']:.3f} [{bits['low']:.3f}, {bits['high']:.3f}]" if bits else NOT_MEASURED,
+        number("val_loss", record.value("val_loss")),
+    ]
+
+
 def ladder_table(rungs: Sequence[Rung]) -> Display:
     """Every rung with all of its readings."""
     rows = [
