@@ -34,10 +34,12 @@ def rate_table(curve: RateCurve) -> Display:
     head = ["what is sent", "bytes an image", "InfoNCE, bits", "R@1", "CIDEr, greedy", "unique captions",
             f"keeps {KEPT:.0%} of both"]  # fmt: skip
     chance = number("image_r1", 1 / curve.scored)
+    measured = max(row["infonce"]["n"] for row in curve.rows if "infonce" in row)
     return html_table(
-        f"Bytes and what arrives ({setting(curve)}): bits and R@1 on {curve.scored:,} validation images (chance: 0 "
-        f"bits, {chance}), CIDEr on {curve.captioned:,}. Small: 95% intervals, and shares of what the whole plan of "
-        f"{curve.plan_bytes:,} bytes delivers, paired over images.",
+        f"Bytes and what arrives ({setting(curve)}): R@1 on {curve.scored:,} validation images (chance: {chance}), bits "
+        f"on {measured:,} of them (chance: 0; the others have fitted its temperature), CIDEr on {curve.captioned:,}. "
+        f"Small: 95% intervals, and shares of what the whole plan of {curve.plan_bytes:,} bytes delivers, paired over "
+        "images.",
         head,
         rows,
     )

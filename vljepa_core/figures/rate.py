@@ -63,9 +63,11 @@ def rate_quality(curve: RateCurve) -> Display:
     fig.legend(handles, labels, loc="outside upper left", ncols=2, alignment="left", fontsize=8.5)
     said = "; ".join(_words(row) for row in sorted(rows, key=lambda row: row["bytes"]))
     alt = f"Bits delivered and CIDEr against bytes sent ({setting(curve)}): {said}."
+    measured = max(row["infonce"]["n"] for row in rows)  # the others of the scored have fitted the temperature
     caption = (
-        f"Bars: 95% intervals; lines: the best of a family at so many bytes. Bits on {curve.scored:,} images, CIDEr on "
-        f"{curve.captioned:,}. File: all bytes of a JPEG or WebP file. Bare: without what a receiver could know before."
+        f"Bars: 95% intervals; lines: the best of a family at so many bytes. Bits on {measured:,} images, CIDEr on "
+        f"{curve.captioned:,}. Full activations: the tokens that the plan's queries read. File: all bytes of a JPEG or "
+        "WebP file. Bare: without what a receiver could know before."
     )
     return show(fig, alt, caption, min_width=420)
 
