@@ -37,7 +37,7 @@ def rate_table(curve: RateCurve) -> Display:
     measured = max(row["infonce"]["n"] for row in curve.rows if "infonce" in row)
     return html_table(
         f"Bytes and what arrives ({setting(curve)}): R@1 on {curve.scored:,} validation images (chance: {chance}), "
-        f"bits on {measured:,} of them (chance: 0; the others have fitted its temperature), CIDEr on {curve.captioned:,}. "
+        f"bits on {measured:,} of them (chance: 0; the others fitted the temperature), CIDEr on {curve.captioned:,}. "
         f"Small: 95% intervals, and shares of what the whole plan of {curve.plan_bytes:,} bytes delivers, paired over "
         "images.",
         head,
