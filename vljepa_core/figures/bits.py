@@ -38,7 +38,7 @@ def plan_bits(records: Iterable[Any], blind: Iterable[Any] = ()) -> Display:
     bounds = [m for m in (metric(record, "infonce") for record in records) if m]
     if not records:
         raise ValueError("plan_bits needs at least one record")
-    fig = new_figure(1.5 + 0.75 * len(records))
+    fig = new_figure(1.5 + (0.75 if len(records) <= 6 else 0.55) * len(records))
     ax = fig.add_subplot()
     said, furthest, lowest = [], 1.0, 0.0
     for row, record in enumerate(records):
