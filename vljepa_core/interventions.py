@@ -142,6 +142,25 @@ SINGLE: dict[str, Rung] = {
              plan_query_residual=True), True,
         "The pilot that broke the collapse at once.",
     ),
+    # Weights, architecture and objective told apart, where the way is short.
+    "random_direct": Rung(
+        "frozen EfficientNet-Lite0, random weights, read directly",
+        dict(visual="efficientnet_lite0", visual_weights="random", visual_training="frozen", image_size=128,
+             plan_reads="image", plan_query_residual=True), False,
+        "Architecture alone, on the short way: colours and textures arrive, and captions speak of little that they tell.",
+    ),
+    "finetuned_direct": Rung(
+        "EfficientNet-Lite0 from ImageNet weights, trained along at a tenth of the rate, read directly",
+        dict(visual="efficientnet_lite0", encoder_rate=0.1, image_size=128, plan_reads="image",
+             plan_query_residual=True), True,
+        "As frozen: a thousand steps at a tenth of the rate can't change much, for better or worse.",
+    ),
+    "lejepa_direct": Rung(
+        "visual encoder trained by itself for two epochs, then frozen, read directly",
+        dict(pretrain="lejepa", pretrain_epochs=2, visual_training="frozen", plan_reads="image",
+             plan_query_residual=True), False,
+        "An objective without labels; 250 steps on thousands of pictures are next to nothing beside ImageNet.",
+    ),
 }  # fmt: skip
 
 
