@@ -147,7 +147,7 @@ SINGLE: dict[str, Rung] = {
         "frozen EfficientNet-Lite0, random weights, read directly",
         dict(visual="efficientnet_lite0", visual_weights="random", visual_training="frozen", image_size=128,
              plan_reads="image", plan_query_residual=True), False,
-        "Architecture alone, on the short way: colours and textures arrive, and captions speak of little that they tell.",
+        "Architecture alone, on the short way: colours and textures arrive, of which captions say little.",
     ),
     "finetuned_direct": Rung(
         "EfficientNet-Lite0 from ImageNet weights, trained along at a tenth of the rate, read directly",
