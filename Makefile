@@ -15,7 +15,7 @@ JOBS ?= 2
 IMAGES ?= 40000
 DATA_SEED ?= 42
 # Rungs of the ladder that every build makes (vljepa_core/rungs.py, IN_EVERY_BUILD), after the experiments, longest first.
-RUNGS := pretrained_direct align direct
+RUNGS := pretrained_direct direct
 EXPERIMENTS := run4 run3 run2 run6 run5 test3 run1 run4_blind run3_blind run2_blind run5_blind test0 run1_blind
 
 # ---- refuse a bad choice at once --------------------------------------------------------------------

@@ -49,7 +49,7 @@ longer = {name: [record for record in answers if record.experiment == name] for 
 twins = [record for record in (*answers, *vljepa_core.recorded("run5_blind")) if record.experiment == "run5_blind"]
 blinds = [*twins, blind]
 ladder = report_breaks.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
-here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and three rungs of this build
+here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and two more rungs of this build
 here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 
 # %% [markdown]
@@ -100,8 +100,8 @@ for place in ladder or [{}]:
     display(report_breaks.summary(place))
 
 # %% [markdown]
-# Three of them were made by this build, beside its Run 2: a reason to look at the picture, a short way from it to the
-# plan, and the short way from good tokens.
+# Three of them were made by this build: the published recipe, which is its Run 2; a short way from the picture to the plan; and the short way from
+# good tokens.
 
 # %%
 figures.rung_bits(here)
