@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import REPOSITORY, SHARED
 from vljepa_core import ladder
 from vljepa_core.blind import gain_over_blind
+from vljepa_core.datasets.scenes import make_scenes
 from vljepa_core.interventions import SINGLE
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
@@ -132,6 +133,29 @@ def test_the_readme_says_what_the_records_say() -> None:
     assert (
         f"without label smoothing instead {diverse.infonce.value:.1f}, without both {alone.infonce.value:.1f}." in text
     )
+
+
+def test_chapter_8_says_what_the_ladder_does() -> None:
+    rungs = {(r.loss, r.level, r.n_train, r.image_size): r for r in ladder.rungs(recorded_sweep("ladder"))}
+    published, alone = "as published", "cross-entropy alone"
+    assert rungs[published, 0, 500, 64].infonce.value < 0.05
+    assert all(rungs[published, level, 500, 64].delivered < 0.05 for level in range(5)), "hardly anything"
+    for level in range(5):
+        arrives = rungs[alone, level, 500, 64].infonce.value > 0.5
+        assert arrives == (level <= 2)
+    assert 9 < rungs[alone, 2, 500, 64].needed.value < 10.5, "some ten bits"
+    assert all(rungs[alone, level, 4_000, 64].infonce.value < 0.05 for level in (0, 1)), "more images, as many steps"
+    sizes = [rungs[alone, 0, 500, size].infonce.value for size in (32, 64, 128)]
+    assert sizes == sorted(sizes)
+    assert all(rungs[alone, 3, 500, size].infonce.value < 0.05 for size in (32, 64, 128))
+
+
+def test_the_ladders_scenes_are_those_that_are_drawn_today() -> None:
+    """Bits needed are counted with today's grammar; they hold for a record whose pictures and captions are today's."""
+    record = next(r for r in recorded_sweep("ladder") if (r.data, r.dataset["n_train"]) == ("scenes-level0", 500))
+    size = record.recipe["image_size"]
+    drawn = make_scenes(n_train=500, n_val=200, image_size=size, difficulty=0, cache_dir=None, progress=False)
+    assert drawn.fingerprint == record.dataset["fingerprint"]
 
 
 def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:
