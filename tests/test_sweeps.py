@@ -152,7 +152,7 @@ def test_time_left_is_estimated_then_corrected_by_what_was_seen() -> None:
 
 def test_a_list_of_runs_waits_for_no_features(data_dir: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(runs, "_features", lambda *_: pytest.fail("computed"))
-    frozen = ["visual=efficientnet_lite0", "visual_training=frozen", "image_size=32"]
+    frozen = ["visual=efficientnet_lite0", "visual_training=frozen"]
     assert main(["sweep", "run2", *PLACE, "--set", *SET, *frozen, "--dry-run"]) == 0
     assert "to make" in capsys.readouterr().out
     assert runs.finished("run6", "smoke", "shapes", 0) == []
