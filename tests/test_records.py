@@ -140,6 +140,9 @@ def test_chapter_8_says_what_the_ladder_does() -> None:
     published, alone = "as published", "cross-entropy alone"
     assert rungs[published, 0, 500, 64].infonce.value < 0.05
     assert all(rungs[published, level, 500, 64].delivered < 0.05 for level in range(5)), "hardly anything"
+    for level in range(1, 4):  # at level 0 it is more
+        kept = rungs["smoothing 0.1, diversity 0", level, 500, 64].infonce.value
+        assert kept == pytest.approx(rungs[alone, level, 500, 64].infonce.value, abs=0.15)
     for level in range(5):
         arrives = rungs[alone, level, 500, 64].infonce.value > 0.5
         assert arrives == (level <= 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
@@ -158,9 +158,14 @@ def _readings(arithmetic: str, record: Record) -> list[str]:
         escape(record.verdict["label"]),
         f"{round(unique['value'] * unique['n'])} of {unique['n']}",
         f"{record.value('plan_cosine'):.4f}" if "plan_cosine" in record.metrics else "",
-        f"{bits['value']:.3f} [{bits['low']:.3f}, {bits['high']:.3f}]" if bits else NOT_MEASURED,
+        _with_interval(bits) if bits else NOT_MEASURED,
         number("val_loss", record.value("val_loss")),
     ]
+
+
+def _with_interval(bits: Mapping[str, float]) -> str:
+    value, low, high = (number("infonce", bits[key]) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]".replace(" ", "&nbsp;")
 
 
 def ladder_table(rungs: Sequence[Rung]) -> Display:

@@ -111,7 +111,8 @@ def number(name: str, value: float) -> str:
         return f"{percent:.2f}%" if 0 < percent < 1 else f"{percent:.1f}%"
     if kind == "whole":
         return f"{value:,.0f}"
-    return f"{value:.4f}" if kind == "fine" else f"{value:.3f}"
+    digits = 4 if kind == "fine" else 3
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.000
 
 
 def counted(name: str, value: float, n: int | None) -> str:
