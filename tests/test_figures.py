@@ -17,7 +17,7 @@ from vljepa_core.decision_tree import DecisionPath, decision_path
 from vljepa_core.describe import data_flow
 from vljepa_core.figures import boxes, display, style
 from vljepa_core.figures.confusion import wilson
-from vljepa_core.figures.units import PROBES
+from vljepa_core.figures.units import PROBES, number
 from vljepa_core.metrics import Metric
 from vljepa_core.recipes import recipe
 
@@ -283,3 +283,8 @@ def test_category_bars_show_every_probe_and_the_model_trained_for_it() -> None:
     assert "not measured" in report.category_table(test3, [bare]).html
     with pytest.raises(ValueError, match="holds no probes"):
         figures.category_bars(bare, [run2])
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
+    assert number("infonce", -0.0002) == number("infonce", 0.0002) == "0.000" and number("infonce", -0.002) == "-0.002"
+    assert number("val_loss", -0.00001) == "0.0000"
