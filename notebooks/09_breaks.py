@@ -33,7 +33,7 @@ import dataclasses
 from IPython.display import display
 
 import vljepa_core
-from vljepa_core import baselines, figures, goals, report, report_answers, report_breaks
+from vljepa_core import baselines, extrapolation, figures, goals, report, report_answers, report_breaks
 from vljepa_core.published import PUBLISHED
 from vljepa_core.rungs import IN_EVERY_BUILD, recorded_rungs, run_rung
 
@@ -217,6 +217,30 @@ report_answers.found_line([record for name in names for record in (*longer[name]
 # its blind twin after as many steps. The twin learns the language faster, having nothing else to learn; whether the order turns with more steps, as
 # it does on the training captions of Run 6, the recorded runs are too short to show.
 #
+# ## What it would take
+#
+# Run 6 misses some of its floors. Here it is with more of one thing at a time: photographs, at equal steps; steps; width of plan and model; pixels, and
+# with them tokens, of what the frozen network sees. All from 4,000 photographs, 1,000 steps, a plan of 16 x 128 and 128 pixels (`sweeps/curves.toml`).
+
+# %%
+grown = vljepa_core.recorded_sweep("curves")
+growth = extrapolation.curves(
+    [record for record in grown if record.experiment == "run6"],
+    [record for record in grown if record.experiment == "run5_blind"],
+)
+drawn = ("infonce", "gain_over_blind", "greedy_unique", "greedy_cider")
+figures.growth([curve for curve in growth if curve.measure in drawn])
+
+# %% [markdown]
+# **Photographs** are what bits grow with: about 0.3 more with every doubling, at as many steps, and no end of it within what there is. **Steps** beyond the first
+# thousand bring next to no bits from the same photographs, but the decoder comes to say what it has been told: its captions become distinct, and
+# better. **Width** brings nothing from 128 on. **Pixels** count, though the photographs themselves have
+# no more than 128 a side. So the plan is not what keeps Run 6 from its goals. What it lacks is more to learn from, and more to see.
+
+# %%
+report_answers.needed_table(growth)
+
+# %% [markdown]
 # ## What it costs
 
 # %%

@@ -13,6 +13,7 @@ from tests.conftest import REPOSITORY, SHARED
 from vljepa_core import ladder
 from vljepa_core.blind import gain_over_blind
 from vljepa_core.datasets.scenes import make_scenes
+from vljepa_core.extrapolation import curves
 from vljepa_core.interventions import SINGLE
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
@@ -151,6 +152,21 @@ def test_chapter_8_says_what_the_ladder_does() -> None:
     sizes = [rungs[alone, 0, 500, size].infonce.value for size in (32, 64, 128)]
     assert sizes == sorted(sizes)
     assert all(rungs[alone, 3, 500, size].infonce.value < 0.05 for size in (32, 64, 128))
+
+
+def test_chapter_9_says_where_run_6_goes() -> None:
+    grown = [record for record in recorded_sweep("curves") if record.experiment == "run6"]
+    bits = {c.along: c for c in curves(grown) if c.measure == "infonce"}
+    unique = {c.along: c for c in curves(grown) if c.measure == "greedy_unique"}
+    assert [p.at for p in bits["n_train"].points] == [500, 1000, 2000, 4000]
+    assert bits["n_train"].line()[1] == pytest.approx(0.3, abs=0.03), "a doubling of the photographs"
+    assert bits["n_train"].line(3)[1] > 0.2, "no end of it"
+    base, *_, longest = (p.value for p in bits["steps"].points if p.at >= 1000)
+    assert longest - base < 0.1 and unique["steps"].points[-1].value > 0.85 > unique["steps"].points[1].value
+    narrow, middle, wide = (p.value for p in bits["dim"].points)
+    assert narrow < wide < middle
+    pixels = [p.value for p in bits["image_size"].points]
+    assert pixels[0] < pixels[1]
 
 
 def test_the_ladders_scenes_are_those_that_are_drawn_today() -> None:
