@@ -165,6 +165,10 @@ def test_chapter_9_says_where_run_6_goes() -> None:
     assert longest - base < 0.1 and unique["steps"].points[-1].value > 0.85 > unique["steps"].points[1].value
     narrow, middle, wide = (p.value for p in bits["dim"].points)
     assert narrow < wide < middle
+    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    assert f"brings no more bits ({wide:.2f} against {middle:.2f})" in text
+    few, *_, many = (p.value for p in bits["n_train"].points)
+    assert f"bring {few:.2f} to {many:.2f}." in text
     pixels = [p.value for p in bits["image_size"].points]
     assert pixels[0] < pixels[1]
 
