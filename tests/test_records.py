@@ -14,6 +14,7 @@ from vljepa_core import ladder
 from vljepa_core.blind import gain_over_blind
 from vljepa_core.datasets.scenes import make_scenes
 from vljepa_core.extrapolation import curves
+from vljepa_core.goals import judge
 from vljepa_core.interventions import SINGLE
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
@@ -152,6 +153,20 @@ def test_chapter_8_says_what_the_ladder_does() -> None:
     sizes = [rungs[alone, 0, 500, size].infonce.value for size in (32, 64, 128)]
     assert sizes == sorted(sizes)
     assert all(rungs[alone, 3, 500, size].infonce.value < 0.05 for size in (32, 64, 128))
+
+
+def test_the_readme_says_what_comes_through_on_scenes() -> None:
+    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    run5, run6, blind = (
+        next(r for r in recorded(name) if r.data == "scenes") for name in ("run5", "run6", "run5_blind")
+    )
+    for run, name in ((run5, "Run 5, from nothing,"), (run6, "Run 6")):
+        judged = {each.measure: each for each in judge(run, [blind])}
+        assert all(each.floor_met is not False for each in judged.values())
+        assert [name for name, each in judged.items() if each.goal_met is False] == ["delivered"]
+        assert f"{name} {judged['infonce'].value:.2f} bits" in text
+        assert f"{judged['delivered'].value:.1%}" in text
+        assert f"{judged['gain_over_blind'].value:.1f}" in text
 
 
 def test_chapter_9_says_where_run_6_goes() -> None:
