@@ -212,10 +212,11 @@ report_answers.found_line([record for name in names for record in (*longer[name]
 
 # %% [markdown]
 # So a plan of the published number of vectors carries enough of a picture for a decoder to write about this picture rather than another, once
-# the encoder is given (Run 6). When it has to learn to see from a few thousand pictures (Run 5) less than half as much comes through. In both, what
-# is told of a picture is far from all that could be told: too few captions are distinct, and neither decoder spends fewer bits on a caption than
+# the encoder is given (Run 6). When it has to learn to see from a few thousand photographs (Run 5) less than half as much comes through. On photographs, what
+# is told of a picture is in both far from all that could be told: too few captions are distinct, and neither decoder spends fewer bits on a caption than
 # its blind twin after as many steps. The twin learns the language faster, having nothing else to learn; whether the order turns with more steps, as
-# it does on the training captions of Run 6, the recorded runs are too short to show.
+# it does on the training captions of Run 6, the recorded runs are too short to show. On composed scenes it has turned: there both spend fewer bits than
+# their twin at the same budget, and Run 5, which learned to see from nothing, sends most of what the captions need.
 #
 # ## What it would take
 #

@@ -160,6 +160,8 @@ def test_the_readme_says_what_comes_through_on_scenes() -> None:
     run5, run6, blind = (
         next(r for r in recorded(name) if r.data == "scenes") for name in ("run5", "run6", "run5_blind")
     )
+    (published,) = (r for r in recorded("run2") if r.data == "scenes")
+    assert abs(published.value("infonce")) < 0.05, "brings 0 of them"
     for run, name in ((run5, "Run 5, from nothing,"), (run6, "Run 6")):
         judged = {each.measure: each for each in judge(run, [blind])}
         assert all(each.floor_met is not False for each in judged.values())
