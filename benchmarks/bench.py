@@ -51,7 +51,7 @@ from vljepa_core.generate import generate  # noqa: E402
 from vljepa_core.metrics import content_match, unique_share, unique_words, word_overlap  # noqa: E402
 from vljepa_core.recipes import recipe  # noqa: E402
 from vljepa_core.resident import EVAL_BATCH  # noqa: E402
-from vljepa_core.train import Trainer, autocast, choose_device, epoch_order  # noqa: E402
+from vljepa_core.train import Trainer, autocast, choose_device, cpu_multiplies_in_bfloat16, epoch_order  # noqa: E402
 
 PARTS = ("train", "generate", "evaluate")
 RUNS = ("run2", "run3", "run4")
@@ -329,6 +329,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
+    if device.type == "cpu" and not cpu_multiplies_in_bfloat16() and "bfloat16" in options.precision:
+        print("this CPU does not multiply in bfloat16: float32 alone is measured")
+        options.precision = ["float32"]
     path = options.json or REPOSITORY / "build" / "benchmarks" / f"bench-{device.type}.json"
     here = machine(device)
     sha, dirty = provenance.commit()

@@ -216,7 +216,7 @@ report_answers.found_line([record for name in names for record in (*longer[name]
 # is told of a picture is in both far from all that could be told: too few captions are distinct, and neither decoder spends fewer bits on a caption than
 # its blind twin after as many steps. The twin learns the language faster, having nothing else to learn; whether the order turns with more steps, as
 # it does on the training captions of Run 6, the recorded runs are too short to show. On composed scenes it has turned: there both spend fewer bits than
-# their twin at the same budget, and Run 5, which learned to see from nothing, sends most of what the captions need.
+# their twin at the same budget, and Run 5, which learned to see from nothing, reaches four fifths of the bits that so many pictures can show.
 #
 # ## What it would take
 #

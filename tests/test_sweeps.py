@@ -85,6 +85,7 @@ def test_the_sweeps_that_come_along_are_good() -> None:
         ('experiment = "run2"\nexperiment = "run4"', "not TOML"),
         ('experiment = "run2"\nset = 3', "should be a table"),
         ('experiment = "run2"\nset = [3]', "should be a table"),
+        ('experiment = "run2"\nset = []', "set: an empty list makes an empty grid"),
         ('experiment = "run2"\nseed = [0, 1, 0]', "seed: 0 is there twice"),
         ('experiment = "run2"\nseed = []', "empty grid"),
         ('experiment = "run2"\nseed = ["0"]', "'0' should be a whole number"),

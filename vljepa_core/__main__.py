@@ -130,10 +130,11 @@ def run_command(options: argparse.Namespace) -> int:
     if not options.no_estimate and distributed.size() == 1:
         missing = []
         for each in asked:
-            place = (each.experiment, options.scale, options.data, options.seed, True)
-            if options.fresh or runs.finished_record(runs.prepare(*place, features=False, **changes).folder) is None:
-                prepared = runs.prepare(*place, **changes)
-                missing.append((each.experiment, estimate_seconds(prepared, options.device, jobs)))
+            place = (each.experiment, options.scale, options.data, options.seed)
+            prepared = runs.prepare(*place, progress=True, features=False, **changes)
+            if options.fresh or runs.finished_record(prepared.folder) is None:
+                seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, jobs)
+                missing.append((each.experiment, seconds))
         if missing:
             total = sum(seconds for _, seconds in missing) / jobs
             parts = ", ".join(f"{name} {human_time(seconds)}" for name, seconds in missing)

@@ -76,8 +76,16 @@ def prepare(
     for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
         key.update(part.encode())
     folder = data_dir() / "runs" / dataset.name / f"{experiment}-{scale}-seed{seed}-{key.hexdigest()[:12]}"
-    seen = _features(wanted, dataset, progress) if features and wanted.frozen_features else None
-    return Prepared(wanted, dataset, select(dataset, wanted, seed, seen), dataset.name, seed, folder, seen)
+    run = Prepared(wanted, dataset, select(dataset, wanted, seed), dataset.name, seed, folder)
+    return with_features(run, progress) if features else run
+
+
+def with_features(run: Prepared, progress: bool = False) -> Prepared:
+    """The run with what its frozen network sees, if it has one."""
+    if run.features is not None or not run.recipe.frozen_features:
+        return run
+    seen = _features(run.recipe, run.dataset, progress)
+    return dataclasses.replace(run, examples=select(run.dataset, run.recipe, run.seed, seen), features=seen)
 
 
 def frozen_network(recipe: Recipe, dataset: Dataset) -> Network:

@@ -226,8 +226,7 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
             key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
             if key not in times:
                 torch.set_num_threads(threads_each(_cluster(options)) or here)
-                seeing = runs.prepare(*point.place, progress=True, **point.changes)
-                times[key] = estimate_seconds(seeing, options.device)
+                times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device)
                 torch.set_num_threads(here)
             run.estimate = times[key]
         found.append(run)

@@ -110,7 +110,7 @@ def points(grid: Mapping[str, Any]) -> list[Point]:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
             if not (good if name == "seed" else isinstance(value, str)):
                 raise SweepError(f"{name}: {value!r} should be {'a whole number from 0' if name == 'seed' else 'text'}")
-    found = [point for table in _tables(grid) for point in _product(axes, table)]
+    found = [point for table in _values("set", _tables(grid)) for point in _product(axes, table)]
     varying = [name for name in AXES[1:] if len(axes[name]) > 1]
     keys = dict.fromkeys(key for point in found for key in point.changes)
     varying += [key for key in keys if len({repr(point.changes.get(key)) for point in found}) > 1]
