@@ -233,7 +233,8 @@ drawn = ("infonce", "gain_over_blind", "greedy_unique", "greedy_cider")
 figures.growth([curve for curve in growth if curve.measure in drawn])
 
 # %% [markdown]
-# **Photographs** are what bits grow with: about 0.3 more with every doubling, at as many steps, and no end of it within what there is. **Steps** beyond the first
+# **Photographs** are what bits grow with: about 0.3 more with every doubling, at as many steps, and no end of it within what there is; distinct captions become fewer, as if
+# more pictures wanted more steps. **Steps** beyond the first
 # thousand bring next to no bits from the same photographs, but the decoder comes to say what it has been told: its captions become distinct, and
 # better. **Width** brings nothing from 128 on. **Pixels** count, though the photographs themselves have
 # no more than 128 a side. So the plan is not what keeps Run 6 from its goals. What it lacks is more to learn from, and more to see.

@@ -187,6 +187,8 @@ def test_chapter_9_says_where_run_6_goes() -> None:
     assert [p.at for p in bits["n_train"].points] == [500, 1000, 2000, 4000]
     assert bits["n_train"].line()[1] == pytest.approx(0.3, abs=0.03), "a doubling of the photographs"
     assert bits["n_train"].line(3)[1] > 0.2, "no end of it"
+    distinct = [p.value for p in unique["n_train"].points]
+    assert distinct == sorted(distinct, reverse=True), "become fewer"
     base, *_, longest = (p.value for p in bits["steps"].points if p.at >= 1000)
     assert longest - base < 0.1 and unique["steps"].points[-1].value > 0.85 > unique["steps"].points[1].value
     narrow, middle, wide = (p.value for p in bits["dim"].points)

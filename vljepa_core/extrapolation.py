@@ -20,7 +20,7 @@ from vljepa_core.records import Record
 ALONG: Mapping[str, tuple[str, frozenset[str]]] = {
     "n_train": ("training images", frozenset(("n_train", "epochs", "warmup_epochs"))),
     "steps": ("optimiser steps", frozenset(("epochs", "warmup_epochs"))),
-    "dim": ("width of plan and model", frozenset(("dim", "heads"))),
+    "dim": ("width (D)", frozenset(("dim", "heads"))),
     "image_size": ("pixels a side", frozenset(("image_size",))),
 }
 _LOOKING = frozenset(("validate_every",))  # does not touch the training
