@@ -112,7 +112,7 @@ class Control:
 # Blind: the same decoder learns the captions without seeing an image; what a loss must beat to have used one.
 _BLIND = dict(plan_source="none", diversity_weight=0.0)
 # Capacity: the published plan size, 16 x 256, at every scale but smoke; whole captions are to be recited.
-_PLAN_AT_LAPTOP = dict(dim=256, heads=8, precision="auto")
+_PLAN_AT_LAPTOP = dict(dim=256, heads=8)
 _WHOLE = dict(max_new_tokens=127)
 _RECITE = dict(n_train=256, n_val=256, validate_on="train", **_WHOLE)
 CONTROLS: dict[str, Control] = {
