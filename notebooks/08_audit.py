@@ -89,13 +89,14 @@ figures.collapse_timeline(records[1])
 #   not trained on.
 # - **A free plan for every image**: 256 plans learned directly, with no encoder before them.
 #
-# A row that is missing has not been run yet: `python -m vljepa_core run capacity_oracle --keep` makes it.
+# These take as long as all other runs of a build together, so by default they are read from records;
+# `make book CONTROLS='capacity_overfit capacity_oracle capacity_table'` runs them on its own data as well.
 
 # %%
 capacity = [
     record
     for name in ("capacity_overfit", "capacity_oracle", "capacity_table")
-    for record in vljepa_core.recorded(name)
+    for record in vljepa_core.known(name, **settings)
 ]
 report_audit.capacity_table(capacity)
 
@@ -112,7 +113,8 @@ report_audit.capacity_table(capacity)
 
 # %%
 run2 = vljepa_core.prepare("run2", **settings)
-pairs = [record for name in ("run2", "run2_imagenet", "run4", "run4_token") for record in vljepa_core.recorded(name)]
+disputed = ("run2", "run2_imagenet", "run4", "run4_token")
+pairs = [record for name in disputed for record in vljepa_core.known(name, **settings)]
 report_audit.differences_list(
     differences.evidence(run2.recipe, runs.load_model(run2), run2.examples, records[1], pairs)
 )

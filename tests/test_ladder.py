@@ -97,7 +97,13 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     knows_all = -np.log(0.9 + 0.1 / 260) + blind_memoriser(texts, 128)  # smoothing, and which of the captions it is
     assert f"{knows_all:.4f} for a blind one that knows all 12 captions" in report_audit._loss_floors(long)
     assert "names one of 12 captions learned by heart" in table.html and "not shown to carry them" in table.html
+    again = dataclasses.replace(
+        long, seed=1, metrics={**long.metrics, "infonce": {**long.metrics["infonce"], "value": 1.5}}
+    )
+    both = report_audit.capacity_table([again, short, long]).html
+    assert both.count("<tr") == table.html.count("<tr") and "smoke, seeds 0, 1" in both and "<div>1.50</div>" in both
     seeing = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
+    assert "(at least 90%), 2 runs)" in report_audit.verdict([seeing], [long, again]).alt
     said = report_audit.verdict([seeing], [long, short]).alt
     assert said.startswith("LARGE ENOUGH TO NAME AN IMAGE: 0 of 1") and "with the published recipe" in said
     unseen = dataclasses.replace(long, recipe={**long.recipe, "validate_on": "val"})

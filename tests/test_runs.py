@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -307,6 +308,15 @@ def test_a_run_and_its_blind_partner_are_a_pair(data_dir: Path) -> None:
     assert with_gain(record, [quick("run2_blind", seed=1)]) is record
     for name in ("shuffle_gap", "mean_plan_gap", "train_shuffle_gap", "infonce"):
         assert blind.value(name) == 0
+
+
+def test_known_are_the_committed_records_and_what_was_made_here(data_dir: Path, monkeypatch) -> None:
+    here = quick()
+    committed = [dataclasses.replace(here, metrics={}), dataclasses.replace(here, seed=1)]
+    monkeypatch.setattr("vljepa_core.runs.recorded", lambda experiment: committed)
+    assert vljepa_core.known("run2", "smoke", "shapes") == committed, "this recipe is another one"
+    monkeypatch.setattr("vljepa_core.runs.finished", lambda *place: [here])
+    assert vljepa_core.known("run2", "smoke", "shapes") == [here, committed[1]]
 
 
 def test_a_matching_record_is_loaded_and_nothing_else_is(data_dir: Path, monkeypatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from vljepa_core import run_commands
 from vljepa_core.__main__ import main
 from vljepa_core.side_by_side import side_by_side
 
@@ -62,3 +63,36 @@ def test_two_runs_side_by_side_are_the_same_as_one_after_the_other(data_dir: Pat
     assert len(made) == 2
     assert main(where) == 0  # loads them
     assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_experiments_and_rungs_go_side_by_side_the_longest_first(data_dir: Path, monkeypatch, capsys) -> None:
+    """In one queue, so that none waits for the last of the others; what is done already is loaded last."""
+    place = ["--scale", "smoke", "--data", "shapes", "--seed", "3", "--device", "cpu"]
+    assert main(["run", "run1_blind", *place, "--no-estimate"]) == 0
+    seconds = {"run2_blind": 3.0, "run2": 5.0, "direct": 4.0}
+    asked = []
+    monkeypatch.setattr(run_commands, "side_by_side", lambda *given: asked.append(given) or 0)
+
+    def told(run, device, jobs):
+        direct = run.recipe.plan_reads == "image"
+        return seconds["direct" if direct else run.recipe.experiment]
+
+    monkeypatch.setattr("vljepa_core.estimate.estimate_seconds", told)
+    capsys.readouterr()
+    where = ["run", "run1_blind", "run2_blind", "run2", "--rungs", "direct", *place]
+    assert main([*where, "--jobs", "2"]) == 0
+    ((names, commands, jobs),) = asked
+    assert names == ["run2", "direct", "run2_blind", "run1_blind"] and jobs == 2
+    assert commands[1][2:6] == ["vljepa_core", "rungs", "direct", "--seed"] and commands[1][6] == "3"
+    assert commands[0][2:5] == ["vljepa_core", "run", "run2"] and "--no-estimate" in commands[0]
+    assert "about 6 s in all, 2 at a time" in capsys.readouterr().err
+    assert main([*where, "--set", "K=2"]) == 2 and "leave --rungs out" in capsys.readouterr().err
+    assert main([*where[:4], "--rungs", "drect", *place]) == 2 and "did you mean 'direct'" in capsys.readouterr().err
+
+
+def test_rungs_without_jobs_follow_the_experiments(data_dir: Path, capsys) -> None:
+    place = ["--scale", "smoke", "--data", "shapes", "--no-estimate"]
+    assert main(["run", "run2_blind", "--rungs", "direct", *place]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("run2_blind: ") and "direct, seed 0: InfoNCE" in out[1]
+    assert len(list(data_dir.glob("runs/**/record.json"))) == 2

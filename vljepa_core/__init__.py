@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vljepa_core.recipes import Recipe, recipe
     from vljepa_core.records import Record, recorded
-    from vljepa_core.runs import finished, prepare, run
+    from vljepa_core.runs import finished, known, prepare, run
     from vljepa_core.sweeps import recorded_sweep, sweep_table
 
 __all__ = [
-    "Recipe", "Record", "finished", "prepare", "recipe", "recorded", "recorded_sweep", "run", "sweep_table"
+    "Recipe", "Record", "finished", "known", "prepare", "recipe", "recorded", "recorded_sweep", "run", "sweep_table"
 ]  # fmt: skip
 
-_ROOM = {"Recipe": "recipes", "recipe": "recipes", "Record": "records", "recorded": "records", "finished": "runs",
-         "prepare": "runs", "run": "runs", "recorded_sweep": "sweeps", "sweep_table": "sweeps"}  # fmt: skip
+_ROOM = {"Recipe": "recipes", "recipe": "recipes", "Record": "records", "recorded": "records",
+         **dict.fromkeys(("finished", "known", "prepare", "run"), "runs"),
+         **dict.fromkeys(("recorded_sweep", "sweep_table"), "sweeps")}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 from vljepa_core.data_commands import add_data_command
 from vljepa_core.datasets import DataError
 from vljepa_core.rate_commands import add_rate_command
 from vljepa_core.recipes import EXPERIMENTS, SCALES, RecipeError, recipe
+from vljepa_core.run_commands import add_run_command, parse_changes
 from vljepa_core.rung_commands import add_rungs_command
 from vljepa_core.sweep_commands import add_sweep_command
 
@@ -23,28 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vljepa_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    run = commands.add_parser(
-        "run",
-        help="train, evaluate and leave a record; load it if a matching one exists",
-        description="Train, evaluate and leave a record; load it if a matching one exists. On several processes: "
-        "torchrun --nproc_per_node=2 -m vljepa_core run ... (gloo on CPUs, nccl on GPUs)",
-    )
-    run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
-    run.add_argument(
-        "--data",
-        default="scenes",
-        help="scenes (default), scenes:0 to scenes:4, shapes, coco, or a COCO-captions folder",
-    )
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
-    run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")
-    run.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time on a CPU, each on its share of it"
-    )
-    run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
-    run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
-    run.set_defaults(function=run_command)
-
+    run = add_run_command(commands)
     probe = commands.add_parser("probe", help="how much of its plan a trained captioner uses, on any number of images")
     probe.add_argument("experiment", metavar="EXPERIMENT", help="a captioning run that is finished here")
     probe.add_argument("--data", default="scenes", help="as for run")
@@ -96,84 +73,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-
-
-def parse_changes(pairs: list[str]) -> dict[str, Any]:
-    """``["K=32", "word_dropout=token"]`` -> ``{"K": 32, "word_dropout": "token"}``."""
-    changes = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {pair}: expected KEY=VALUE, e.g. plan_vectors=32")
-        try:
-            changes[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            changes[key] = text
-    return changes
-
-
-def run_command(options: argparse.Namespace) -> int:
-    """Make or load the records, one after another."""
-    from vljepa_core import distributed, goals, runs
-    from vljepa_core.estimate import estimate_seconds, human_time
-    from vljepa_core.records import human_captions, keep, recorded_path
-    from vljepa_core.side_by_side import side_by_side
-    from vljepa_core.train import choose_device
-
-    changes = parse_changes(options.set)
-    if options.keep and changes:
-        raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
-    if options.jobs < 1:
-        raise ValueError(f"--jobs {options.jobs}: at least 1")
-    asked = [recipe(name, options.scale, **changes) for name in options.experiment]  # refuse all before running any
-    jobs = min(options.jobs, len(asked)) if choose_device(options.device).type == "cpu" else 1
-    if not options.no_estimate and distributed.size() == 1:
-        missing = []
-        for each in asked:
-            place = (each.experiment, options.scale, options.data, options.seed)
-            prepared = runs.prepare(*place, progress=True, features=False, **changes)
-            if options.fresh or runs.finished_record(prepared.folder) is None:
-                seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, jobs)
-                missing.append((each.experiment, seconds))
-        if missing:
-            total = sum(seconds for _, seconds in missing) / jobs
-            parts = ", ".join(f"{name} {human_time(seconds)}" for name, seconds in missing)
-            at_a_time = f", {jobs} at a time" if jobs > 1 else ""
-            print(f"to train: {parts}; about {human_time(total)} in all{at_a_time}", file=sys.stderr)
-    if jobs > 1:
-        return int(side_by_side(options.experiment, [_alone(options, name) for name in options.experiment], jobs) > 0)
-    for name in options.experiment:
-        clock = time.monotonic()
-        record = runs.run(
-            name,
-            options.scale,
-            options.data,
-            options.seed,
-            device=options.device,
-            fresh=options.fresh,
-            progress=True,
-            **changes,
-        )
-        if distributed.rank() > 0:
-            continue
-        if options.keep:
-            path = recorded_path(record)
-            prepared = runs.prepare(name, options.scale, options.data, options.seed, features=False)
-            keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.examples))
-            print(f"kept as {path}", file=sys.stderr)
-        took = human_time(time.monotonic() - clock)
-        print(f"{name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
-    distributed.leave()
-    return 0
-
-
-def _alone(options: argparse.Namespace, experiment: str) -> list[str]:
-    """The command that runs one experiment of those asked for."""
-    command = [sys.executable, "-m", "vljepa_core", "run", experiment, "--no-estimate", "--scale", options.scale]
-    command += ["--data", options.data, "--seed", str(options.seed)]
-    command += ["--device", options.device] if options.device else []
-    command += ["--set", *options.set] if options.set else []
-    return [*command, *(flag for flag in ("--fresh", "--keep") if getattr(options, flag[2:]))]
 
 
 def probe_command(options: argparse.Namespace) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import TITLES, metric, setting
+from vljepa_core.figures.reading import TITLES, metric, setting, settings
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.ladder import Rung
 from vljepa_core.published import PUBLISHED
@@ -63,31 +65,46 @@ def differences_list(found: Iterable[Difference]) -> Display:
 
 
 def capacity_table(records: Sequence[Record]) -> Display:
-    """The capacity runs, each judged by thresholds written before them.
+    """The capacity runs, each judged by thresholds written before them; seeds of the same run share a row.
 
     Args:
-        records: of ``capacity_overfit``, ``capacity_oracle`` and ``capacity_table``; any settings, one row each.
+        records: of ``capacity_overfit``, ``capacity_oracle`` and ``capacity_table``; any settings.
     """
     rows = []
-    for record in records:
-        exact, bits = metric(record, "greedy_exact"), metric(record, "infonce")
-        recipe = record.recipe
+    for found in _seeds_together(records):
+        recipe, first = found[0].recipe, found[0]
+        exact, bits = metric(first, "greedy_exact"), metric(first, "infonce")
         rows.append([
-            escape(_SENDS.get(record.experiment, record.experiment)) + f"<small>{escape(setting(record))}</small>",
+            escape(_SENDS.get(first.experiment, first.experiment)) + f"<small>{escape(settings(found))}</small>",
             f"{recipe['plan_vectors']} x {recipe['dim']}<small>{2 * recipe['plan_vectors'] * recipe['dim']:,} bytes"
             "</small>",
-            f"{record.dataset['n_train']:,}<small>{record.provenance['steps']:,} steps</small>",
-            "the same" if _by_heart(record) else f"{record.dataset['n_val']:,} others",
-            number("val_loss", record.value("val_loss")) + f"<small>{escape(_loss_floors(record))}</small>",
-            counted("greedy_exact", exact["value"], exact.get("n"))
+            f"{first.dataset['n_train']:,}<small>{first.provenance['steps']:,} steps</small>",
+            "the same" if _by_heart(first) else f"{first.dataset['n_val']:,} others",
+            _each(found, lambda r: number("val_loss", r.value("val_loss")))
+            + f"<small>{escape(_loss_floors(first))}</small>",
+            _each(found, lambda r: counted("greedy_exact", r.value("greedy_exact"), r.metrics["greedy_exact"]["n"]))
             + f"<small>one caption for all: 1 of {exact.get('n')}</small>" if exact else NOT_MEASURED,
-            f"{bits['value']:.2f}<small>of at most {math.log2(bits['n']):.2f}; chance: 0</small>"
-            if bits else NOT_MEASURED,
-            escape(_carried(record) or "not measured"),
+            _each(found, lambda r: f"{r.value('infonce'):.2f}")
+            + f"<small>of at most {math.log2(bits['n']):.2f}; chance: 0</small>" if bits else NOT_MEASURED,
+            _each(found, lambda r: escape(_carried(r) or "not measured")),
         ])  # fmt: skip
     head = ["what is sent", "plan", "captions trained on", "measured on", "nats per byte", "recited exactly",
             "InfoNCE, bits", "verdict"]  # fmt: skip
     return html_table("Is 16 x 256 too small? Three ways to ask, at the published plan size.", head, rows)
+
+
+def _seeds_together(records: Iterable[Record]) -> list[list[Record]]:
+    """Records that differ in nothing but their seeds, in the order in which each run came first."""
+    found: dict[tuple[Any, ...], list[Record]] = {}
+    for r in records:
+        recipe = tuple(sorted(r.recipe.items()))
+        found.setdefault((r.experiment, r.data, r.scale, recipe, r.dataset["n_train"]), []).append(r)
+    return [sorted(same, key=lambda r: r.seed) for same in found.values()]
+
+
+def _each(records: Sequence[Record], told: Callable[[Record], str]) -> str:
+    """What is told of each record, a line each; once, where all tell the same."""
+    return "".join(f"<div>{text}</div>" for text in dict.fromkeys(map(told, records)))
 
 
 def _by_heart(record: Record) -> bool:
@@ -202,7 +219,8 @@ def verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Display:
         f"{' (' + ', '.join(using) + ')' if using else ''}."
     )
     shown = [(record, said) for record in capacity if (said := _carried(record)) and not said.startswith("not shown")]
-    told = "; ".join(f"{_SENDS.get(r.experiment, r.experiment)}: {said}" for r, said in shown)
+    times = Counter((_SENDS.get(r.experiment, r.experiment), said) for r, said in shown)
+    told = "; ".join(f"{sent}: {said}{f', {n} runs' if n > 1 else ''}" for (sent, said), n in times.items())
     if not capacity:
         label, second = "OPEN", "Capacity was not tested: there are no recorded capacity runs."
     elif not shown:

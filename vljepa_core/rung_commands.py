@@ -75,7 +75,7 @@ def rungs_command(options: argparse.Namespace) -> int:
     asked = [_prepare(name, seed, options) for seed in dict.fromkeys(options.seed) for name in names]
     _say(f"rungs on {options.data}, {options.scale}: {len(asked)} runs, {_left(asked)}")
     if options.jobs > 1 and len(asked) > 1 and choose_device(options.device).type == "cpu":
-        commands = [_alone(run, options) for run in asked]
+        commands = [rung_command(run.name, run.seed, options) for run in asked]
         return int(side_by_side([run.label for run in asked], commands, options.jobs) > 0)
     failed = []
     for number, run in enumerate(asked, 1):
@@ -104,9 +104,9 @@ def rungs_command(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _alone(run: _Run, options: argparse.Namespace) -> list[str]:
-    """The command that runs one rung with one seed."""
-    command = [sys.executable, "-m", "vljepa_core", "rungs", run.name, "--seed", str(run.seed)]
+def rung_command(name: str, seed: int, options: argparse.Namespace) -> list[str]:
+    """The command that runs one rung with one seed, at the place that the options name."""
+    command = [sys.executable, "-m", "vljepa_core", "rungs", name, "--seed", str(seed)]
     command += ["--data", options.data, "--scale", options.scale]
     command += ["--device", options.device] if options.device else []
     return [*command, *(["--keep"] if options.keep else [])]

@@ -27,7 +27,7 @@ from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.model.networks import Network, calibrate, load_network
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, recipe
-from vljepa_core.records import FORMAT, Record, RecordError, read_record
+from vljepa_core.records import FORMAT, Record, RecordError, read_record, recorded
 from vljepa_core.train import Trained, choose_device, precision_of, train
 
 CALIBRATED_ON = 512  # training images that the batch-norm statistics of a random network are estimated on
@@ -118,6 +118,14 @@ def finished(
     """The record of a run if it was made here and still holds, as a list of one; else an empty one. Trains nothing."""
     record = finished_record(prepare(experiment, scale, data, seed, features=False, **changes).folder)
     return [] if record is None else [record]
+
+
+def known(experiment: str, scale: str = "laptop", data: str = "scenes", seed: int = 0) -> list[Record]:
+    """All records of an experiment as it is named: the one made here, if it was made, and the committed ones of other
+    data, scales and seeds. Trains nothing."""
+    made = finished(experiment, scale, data, seed)
+    places = [(r.data, r.scale, r.seed) for r in made]
+    return made + [r for r in recorded(experiment) if (r.data, r.scale, r.seed) not in places]
 
 
 def run(

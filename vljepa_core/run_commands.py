@@ -1,0 +1,157 @@
+"""``python -m vljepa_core run``: from names of experiments, and of rungs of the ladder, to their records."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
+from vljepa_core.rung_commands import rung_command, rungs_command
+from vljepa_core.rungs import BASE, changes_at
+from vljepa_core.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from vljepa_core.runs import Prepared
+
+
+@dataclass
+class _Asked:
+    """One run that was asked for; a rung of the ladder is Run 2 with changes."""
+
+    name: str
+    experiment: str
+    changes: dict[str, Any]
+    command: list[str]  # that makes this one alone
+    seconds: float = 0.0  # that it will take; 0 where that is not known, or it is done already
+
+
+def add_run_command(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add ``run`` to the command line."""
+    run = commands.add_parser(
+        "run",
+        help="train, evaluate and leave a record; load it if a matching one exists",
+        description="Train, evaluate and leave a record; load it if a matching one exists. On several processes: "
+        "torchrun --nproc_per_node=2 -m vljepa_core run ... (gloo on CPUs, nccl on GPUs)",
+    )
+    run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    run.add_argument("--rungs", nargs="+", default=[], metavar="NAME", help="also these of the ladder (see rungs)")
+    run.add_argument(
+        "--data",
+        default="scenes",
+        help="scenes (default), scenes:0 to scenes:4, shapes, coco, or a COCO-captions folder",
+    )
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
+    run.add_argument("--fresh", action="store_true", help="forget an earlier record and checkpoints of this run")
+    run.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at a time on a CPU, each on its share of it, the longest first",
+    )
+    run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
+    run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
+    run.set_defaults(function=run_command)
+    return run
+
+
+def parse_changes(pairs: list[str]) -> dict[str, Any]:
+    """``["K=32", "word_dropout=token"]`` -> ``{"K": 32, "word_dropout": "token"}``."""
+    changes = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {pair}: expected KEY=VALUE, e.g. plan_vectors=32")
+        try:
+            changes[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            changes[key] = text
+    return changes
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Make or load the records: one after another, or several at a time."""
+    from vljepa_core import distributed
+    from vljepa_core.train import choose_device
+
+    changes = parse_changes(options.set)
+    if options.keep and changes:
+        raise RecipeError("--keep records the recipes as they are; with --set the file would pass for the plain run")
+    for flag, given in (("--set", changes), ("--fresh", options.fresh)):
+        if options.rungs and given:
+            raise RecipeError(f"{flag} is of experiments; leave --rungs out")
+    if options.jobs < 1:
+        raise ValueError(f"--jobs {options.jobs}: at least 1")
+    asked = [_Asked(name, name, changes, _alone(options, name)) for name in options.experiment]
+    asked += [
+        _Asked(name, BASE, changes_at(name, options.scale), rung_command(name, options.seed, options))
+        for name in options.rungs
+    ]
+    for each in asked:  # refuse all before running any
+        recipe(each.experiment, options.scale, **each.changes)
+    jobs = min(options.jobs, len(asked)) if choose_device(options.device).type == "cpu" else 1
+    if not options.no_estimate and distributed.size() == 1:
+        _estimate(asked, options, jobs)
+    if jobs > 1:
+        # The longest first, so that no core waits at the end for one that was begun last.
+        asked.sort(key=lambda each: -each.seconds)
+        return int(side_by_side([each.name for each in asked], [each.command for each in asked], jobs) > 0)
+    for each in asked[: len(options.experiment)]:
+        _run_alone(each, options)
+    failed = 0
+    if options.rungs:
+        failed = rungs_command(argparse.Namespace(**{**vars(options), "name": options.rungs, "seed": [options.seed]}))
+    distributed.leave()
+    return failed
+
+
+def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> None:
+    """Time some steps of every run that is not finished, and say how long all will take."""
+    from vljepa_core import runs
+    from vljepa_core.estimate import estimate_seconds, human_time
+
+    for each in asked:
+        place = (each.experiment, options.scale, options.data, options.seed)
+        prepared: Prepared = runs.prepare(*place, progress=True, features=False, **each.changes)
+        if options.fresh or runs.finished_record(prepared.folder) is None:
+            each.seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, jobs)
+    missing = [each for each in asked if each.seconds]
+    if missing:
+        total = sum(each.seconds for each in missing) / jobs
+        parts = ", ".join(f"{each.name} {human_time(each.seconds)}" for each in missing)
+        at_a_time = f", {jobs} at a time" if jobs > 1 else ""
+        print(f"to train: {parts}; about {human_time(total)} in all{at_a_time}", file=sys.stderr)
+
+
+def _run_alone(asked: _Asked, options: argparse.Namespace) -> None:
+    """Make or load one experiment's record in this process, and say what came out."""
+    from vljepa_core import distributed, goals, runs
+    from vljepa_core.estimate import human_time
+    from vljepa_core.records import human_captions, keep, recorded_path
+
+    place = (asked.experiment, options.scale, options.data, options.seed)
+    clock = time.monotonic()
+    record = runs.run(*place, device=options.device, fresh=options.fresh, progress=True, **asked.changes)
+    if distributed.rank() > 0:
+        return
+    if options.keep:
+        path = recorded_path(record)
+        prepared = runs.prepare(*place, features=False)
+        keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.examples))
+        print(f"kept as {path}", file=sys.stderr)
+    took = human_time(time.monotonic() - clock)
+    print(f"{asked.name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)
+
+
+def _alone(options: argparse.Namespace, experiment: str) -> list[str]:
+    """The command that runs one experiment of those asked for."""
+    command = [sys.executable, "-m", "vljepa_core", "run", experiment, "--no-estimate", "--scale", options.scale]
+    command += ["--data", options.data, "--seed", str(options.seed)]
+    command += ["--device", options.device] if options.device else []
+    command += ["--set", *options.set] if options.set else []
+    return [*command, *(flag for flag in ("--fresh", "--keep") if getattr(options, flag[2:]))]
