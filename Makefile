@@ -154,9 +154,7 @@ $(HTML): $(EXECUTED) $(BOOK)
 	@echo "book: building the pages (half a minute)"
 	@mkdir -p $(BUILD)/source
 	@cp -R book/_config.yml book/_toc.yml book/myst.yml book/*.md book/_static $(BUILD)/source/
-	@$(PYTHON) book/status.py $(BUILD)/source
-	@$(PYTHON) book/data_used.py $(BUILD)/source
-	@$(PYTHON) book/speed.py $(BUILD)/source
+	@printf '%s\n' status data_used speed | xargs -P $(JOBS) -I{} $(PYTHON) book/{}.py $(BUILD)/source
 	@$(PYTHON) -c 'from jupyter_book.cli.main import main; main()' build $(BUILD)/source --path-output $(BUILD) \
 	  --all -W --keep-going --quiet > /dev/null || { rm -rf $(BUILD)/_build; exit 1; }
 	@touch $@

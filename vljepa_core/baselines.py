@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from pycocoevalcap.cider.cider_scorer import precook
@@ -105,6 +106,11 @@ def constant_caption(references: Sequence[Sequence[str]], candidates: Sequence[s
     vector of 1- to 4-grams has the highest cosine with the references' mean one, which is CIDEr's linear part, are
     scored on ``TRIED_ON`` random images, and the best is taken.
     """
+    return _constant_caption(tuple(map(tuple, references)), tuple(candidates), seed)
+
+
+@lru_cache(maxsize=4)  # a chapter asks for it once for every run on the same captions
+def _constant_caption(references: tuple[tuple[str, ...], ...], candidates: tuple[str, ...], seed: int) -> str:
     rng = np.random.default_rng(seed)
     texts = sorted({tokenise(c) for c in candidates})
     if len(texts) > CANDIDATES:

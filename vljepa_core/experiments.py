@@ -82,7 +82,7 @@ _SMOKE = dict(
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {name: {} for name in STUDY},
     "laptop": {
-        "test0": dict(epochs=60),
+        "test0": dict(epochs=40),
         "run1": {**_LAPTOP, "n_train": 1_000, "epochs": 12, "warmup_epochs": 2},
         "run2": _LAPTOP,
         "test3": {**_LAPTOP, "epochs": 12, "warmup_epochs": 0},

@@ -21,7 +21,6 @@ from vljepa_core import distributed, provenance
 from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
-from vljepa_core.evaluate import evaluate
 from vljepa_core.features import cached_features
 from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.model.networks import Network, calibrate, load_network
@@ -158,10 +157,10 @@ def run(
     if progress is None:
         progress = not os.environ.get("VLJEPA_QUIET")
     progress = progress and distributed.rank() == 0
-    prepared = prepare(experiment, scale, data, seed, progress, **changes)
+    prepared = prepare(experiment, scale, data, seed, progress, features=False, **changes)
     on = distributed.join(choose_device(device))
     if distributed.rank() > 0:
-        return _help(prepared, on)
+        return _help(with_features(prepared), on)
     prepared.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(prepared.folder / "lock")
     try:
@@ -176,7 +175,7 @@ def run(
             distributed.agree(False)
             distributed.agree()
             return record
-        record = _make(prepared, on, progress)
+        record = _make(with_features(prepared, progress), on, progress)
         distributed.agree()
         return record
 
@@ -190,6 +189,9 @@ def _help(run: Prepared, device: torch.device) -> Record:
 
 
 def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
+    # Here, because it imports scikit-learn, which takes longer than PyTorch: who only loads records need not wait.
+    from vljepa_core.evaluate import evaluate
+
     # Of the code that runs, not of what the checkout has become when the run is over.
     now = provenance.origin(device.type, precision_of(run.recipe, device), distributed.size())
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"

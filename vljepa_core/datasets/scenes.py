@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,8 @@ def make_scenes(
         cache = open_or_build(Path(cache_dir) / name, {**parameters, "generator": generator_hash()}, shape, build)
         images, pixels_sha256 = cache.pixels, cache.pixels_sha256
 
-    captions = [describe_scene(split, i, seed=seed, difficulty=difficulty).captions for split, i in splits]
+    said = [*_captions("train", n_train, seed, difficulty), *_captions("val", n_val, seed, difficulty)]
+    captions = [list(each) for each in said]
     ids: list[int | str] = [f"{split}-{i}" for split, i in splits]
     indices = {"train": np.arange(n_train), "val": np.arange(n_train, n_train + n_val)}
     stamp = json.dumps({"scenes": parameters, "pixels": pixels_sha256}, sort_keys=True)
@@ -137,6 +138,12 @@ def make_scenes(
         source=SOURCE,
         summary={"scenes composed": len(splits), "captions written": sum(map(len, captions))},
     )
+
+
+@lru_cache(maxsize=4)
+def _captions(split: str, n: int, seed: int, difficulty: int) -> tuple[tuple[str, ...], ...]:
+    """Of the first ``n`` scenes. Kept: a notebook asks for the same scenes at several sizes and for several runs."""
+    return tuple(tuple(describe_scene(split, i, seed=seed, difficulty=difficulty).captions) for i in range(n))
 
 
 def generator_hash() -> str:
