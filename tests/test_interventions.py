@@ -13,7 +13,7 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.interventions import BUDGET, COMBINED, RUNGS, SINGLE
 from vljepa_core.model.decoder import SPACE
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import Captioning
+from vljepa_core.objectives import Captioning, caption_loss
 from vljepa_core.recipes import DEFAULTS, RecipeError, recipe
 from vljepa_core.resident import SHIFT, Resident, TrainingResident, moved
 from vljepa_core.train import Trainer, parameter_groups
@@ -125,6 +125,30 @@ def test_alignment_alone_at_first_trains_no_decoder() -> None:
     assert all(q.grad is None for q in model.decoder.parameters())
     objective.epoch = 1
     assert "train_loss" in objective.loss(model, *batch)[1]
+
+
+def test_text_first_is_decoded_under_the_mean_plan_and_teaches_no_plan() -> None:
+    model, objective, (source, ids, _) = batch_of(diversity_weight=0.0, pretrain="text", pretrain_epochs=1)
+    model.eval()
+    loss, parts = objective.loss(model, source, ids, None)
+    plan = model.plan(source)
+
+    def one_by_one(plans: torch.Tensor) -> float:
+        nats = [
+            caption_loss(model.decoder(p[None], one[None, :-1]), one[None], 0.1, "sum")
+            for p, one in zip(plans, ids, strict=True)
+        ]
+        return (torch.stack(nats).sum() / (ids[:, 1:] != tokenizer.PAD).sum()).item()
+
+    assert loss.item() == pytest.approx(one_by_one(plan.mean(dim=0, keepdim=True).expand_as(plan)), rel=1e-5)
+    loss.backward()
+    assert model.decoder.head.weight.grad is not None
+    assert all(q.grad is None for name, q in model.named_parameters() if not name.startswith("decoder"))
+    objective.epoch = 1
+    assert objective.loss(model, source, ids, None)[1]["train_loss"].item() == pytest.approx(one_by_one(plan), rel=1e-5)
+    model, objective, batch = batch_of(align_weight=1.0, pretrain="text", pretrain_epochs=1)
+    objective.loss(model, *batch)[0].backward()
+    assert model.predictor.queries.grad.abs().sum() > 0, "alignment teaches the plan meanwhile"
 
 
 def test_lejepa_trains_the_encoder_alone_and_then_it_is_frozen() -> None:

@@ -19,7 +19,7 @@ import torch
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
 from vljepa_core import checkpoints, provenance, runs, tokenizer
-from vljepa_core.blind import gain_over_blind, with_gain
+from vljepa_core.blind import gain_over_blind, mismatch, with_gain
 from vljepa_core.datasets.selection import select
 from vljepa_core.geometry import plan_geometry
 from vljepa_core.objectives import caption_loss, caption_nats, diversity_loss
@@ -306,6 +306,9 @@ def test_a_run_and_its_blind_partner_are_a_pair(data_dir: Path) -> None:
     )
     assert with_gain(record, [record, blind]).metrics["gain_over_blind"]["value"] == gain.value
     assert with_gain(record, [quick("run2_blind", seed=1)]) is record
+    for pretrain, pair in (("text", True), ("align", False)):  # only the first trains the decoder in every epoch
+        other = dataclasses.replace(record, recipe={**record.recipe, "pretrain": pretrain, "pretrain_epochs": 1})
+        assert (mismatch(other, blind) is None) == pair
     for name in ("shuffle_gap", "mean_plan_gap", "train_shuffle_gap", "infonce"):
         assert blind.value(name) == 0
 

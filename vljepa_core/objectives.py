@@ -67,8 +67,9 @@ def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
 class Captioning:
     """Next-byte cross-entropy with label smoothing, plus the weighted diversity loss; and what interventions add.
 
-    ``epoch`` is where training is, from 0: it says whether ``recipe.pretrain`` is still going on, during which no
-    captions are decoded, so that there is no ``train_loss``.
+    ``epoch`` is where training is, from 0: it says whether ``recipe.pretrain`` is still going on. During that of an
+    encoder no captions are decoded, so that there is no ``train_loss``; during that of the text they are decoded under
+    the batch's mean plan.
     """
 
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
@@ -87,9 +88,12 @@ class Captioning:
             return self._lejepa(model, source, mine)
         plan = model.plan(source)
         further = self._further(model, plan, ids, labels, mine)
-        if pretraining:
+        if pretraining and self.recipe.pretrain == "align":
             return self._with(plan.new_zeros(()), {}, further)
-        read = auxiliary_losses.nested(plan) if self.recipe.nested_plan else plan
+        read = plan
+        if pretraining:  # the text: nothing to learn from a picture yet, and no gradient into its plan
+            read = distributed.rows_of_all(plan.detach(), mine).mean(dim=0, keepdim=True).expand_as(plan)
+        read = auxiliary_losses.nested(read) if self.recipe.nested_plan else read
         nats = [
             caption_loss(model.decoder(read[rows], part[:, :-1]), part, self.recipe.label_smoothing, "sum")
             for rows, part in by_length(ids)

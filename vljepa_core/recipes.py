@@ -94,7 +94,9 @@ class Recipe:
     words_weight: float = 0.0  # the caption's words, in no order, from the plan
     hinge_weight: float = 0.0  # another image's plan should cost more, by hinge_margin
     hinge_margin: float = 5.0  # nats per caption
-    pretrain: Literal["none", "align", "lejepa"] = "none"  # what is trained alone for the first pretrain_epochs
+    # What is trained for the first pretrain_epochs: the plan alone, the visual encoder alone, or the decoder under the
+    # batch's mean plan (and the plan by whatever losses of its own there are).
+    pretrain: Literal["none", "align", "lejepa", "text"] = "none"
     pretrain_epochs: int = 0
     keep_best: bool = False  # early stopping: of all validated epochs, the weights with the lowest validation loss
     # evaluation
@@ -227,7 +229,7 @@ _CHOICES = {
     "augment": ("none", "shift", "flip"),
     "input_dropout": ("none", "token", "word", "blank"),
     "align": ("infonce", "siglip"),
-    "pretrain": ("none", "align", "lejepa"),
+    "pretrain": ("none", "align", "lejepa", "text"),
 }
 
 # One keyword for what people change most; `depth` sets all five towers.
