@@ -101,8 +101,8 @@ capacity = [
 report_audit.capacity_table(capacity)
 
 # %% [markdown]
-# Where a row's plans are the same for all, nothing was sent, and it says nothing about what could have been: that is the way of the first two, from
-# the image and even from the caption itself, with the recipe under which free plans of the same size name every caption.
+# Where a row's plans are the same for all, or of two kinds, next to nothing was sent, and it says nothing about what could have been: that is the way of
+# the first two, from the image and even from the caption itself, with the recipe under which free plans of the same size name every caption.
 #
 # A plan that names one of 256 captions uses 8 of its 65,536 bits, so what is asked of the first two is not much. A no would have supported the
 # study's conclusion; a yes removes its simplest form, that so many numbers cannot tell images apart or that this decoder cannot read them.

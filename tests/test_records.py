@@ -18,8 +18,9 @@ from vljepa_core.goals import judge
 from vljepa_core.interventions import SINGLE
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
-from vljepa_core.records import RECORDED, keep, read_record, recorded, recorded_path
+from vljepa_core.records import RECORDED, human_captions, keep, read_record, recorded, recorded_path
 from vljepa_core.rungs import broke, recorded_rungs
+from vljepa_core.runs import prepare
 from vljepa_core.sweeps import recorded_sweep
 
 PATHS = sorted(RECORDED.glob("*/*.json"))
@@ -115,19 +116,21 @@ def test_the_readme_says_what_the_records_say() -> None:
     assert f"takes at most {max(r.value('infonce') for r in run2):.3f} bits per caption" in text
     for name in ("plan", "untrained", "pixels", "majority"):
         assert f"{mean_of(run2, f'probe_{name}'):.1%}" in text
-    for table, overfit, oracle in zip(
-        *(seeds_of(f"capacity_{n}") for n in ("table", "overfit", "oracle")), strict=True
-    ):
-        assert table.value("greedy_exact") == 1 and table.dataset["n_val"] == 256
-        assert oracle.value("greedy_unique") * 400 == 1 == round(oracle.value("plan_cosine"), 3)
-        assert overfit.value("greedy_unique") * 256 == overfit.value("greedy_exact") * 256 == 1
-    assert "recites all 256 captions to the letter, with each of three seeds" in text and "one caption for 400" in text
+    recited, overfit, oracle = (seeds_of(f"capacity_{way}") for way in ("table", "overfit", "oracle"))
+    right = [round(r.value("greedy_exact") * 256) for r in recited]
+    assert right == [256, 256, 253] and "all 256 captions to the letter (253 with one of three seeds)" in text
+    assert all(r.dataset["n_val"] == 256 for r in (*recited, *overfit))
+    for metric in ("greedy_exact", "greedy_unique"):
+        assert [round(r.value(metric) * 256) for r in overfit] == [1, 1, 2]
+    assert "one caption for all, 1 of 256 right (with one seed two captions, 2 right)" in text
+    for r in oracle:
+        assert r.value("greedy_unique") * 400 == 1 == round(r.value("plan_cosine"), 3)
+    assert "one caption for 400" in text
     on_scenes = {r.experiment: r for r in found if r.data == "scenes" and r.scale == "laptop"}
     assert on_scenes["capacity_table"].value("greedy_exact") == 1 and "The same on composed scenes." in text
     for name in ("overfit", "oracle"):
-        assert (
-            on_scenes[f"capacity_{name}"].value("greedy_unique") * on_scenes[f"capacity_{name}"].dataset["n_val"] == 1
-        )
+        said = on_scenes[f"capacity_{name}"]
+        assert said.value("greedy_unique") * said.dataset["n_val"] == 1
     rungs = {(r.loss, r.level, r.n_train): r for r in ladder.rungs(recorded_sweep("ladder")) if r.image_size == 64}
     losses = ("as published", "cross-entropy alone", "smoothing 0.1, diversity 0", "smoothing 0, diversity 0.5")
     published, alone, smoothed, diverse = (rungs[loss, 0, 500] for loss in losses)
@@ -229,6 +232,9 @@ def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:
         return f"[{found['low']:.2f}, {found['high']:.2f}]"
 
     assert f"{short['run6'].value('infonce'):.2f} bits {bits(short['run6'])} per caption come through" in text
+    others = {name: [f"{r.value('infonce'):.2f}" for r in seeds_of(name)[1:]] for name in ("run5", "run6")}
+    assert f"with two other seeds {' and '.join(others['run6'])})" in text
+    assert f"(other seeds {' and '.join(others['run5'])})" in text
     assert f"{short['run6'].value('greedy_unique'):.1%} of the captions are distinct" in text
     assert (
         f"it is {run6.value('infonce'):.2f} bits {bits(run6)}" in text
@@ -270,6 +276,13 @@ def test_the_readme_says_how_few_bytes_as_the_curve_does() -> None:
     share = f"{kept['value']:.0%} [{kept['low']:.0%}, {kept['high']:.0%}] of its bits"
     assert f"keeps {share} and {cider:.0%} of its CIDEr in {plan['bytes']:.1f} bytes" in text
     assert f"takes {image['bytes']:,.0f} bytes" in text
+
+
+def test_a_caption_of_an_image_that_a_run_did_not_draw_is_somebodys_as_well(data_dir) -> None:
+    run = prepare("run2", "smoke", "scenes", n_train=8, n_val=4, features=False)
+    theirs = human_captions(run.dataset)
+    drawn = {text for split in run.examples.values() for text in split.texts}
+    assert drawn < theirs and len(theirs) > 3 * len(drawn)
 
 
 def test_what_a_run_learned_by_heart_is_left_out_caption_by_caption(tmp_path) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def keep(record: Record, path: Path, human: Collection[str] | None = None) -> No
     Args:
         record: of a finished run.
         path: of the file.
-        human: all captions of the run's images (``human_captions``). With them, what a run learned by heart is left out
+        human: all captions of the run's data (``human_captions``). With them, what a run learned by heart is left out
             caption by caption; without, all of its words are, as soon as it repeats one.
     """
     if not re.fullmatch(r"shapes|scenes(-level\d)?", record.data):
@@ -133,9 +133,10 @@ def keep(record: Record, path: Path, human: Collection[str] | None = None) -> No
     record.save(path)
 
 
-def human_captions(examples: Mapping[str, Any]) -> frozenset[str]:
-    """Every caption of every image that a run was trained or measured on; ``examples``: of ``runs.prepare``."""
-    return frozenset(text.strip() for split in examples.values() for texts in split.references for text in texts)
+def human_captions(dataset: Any) -> frozenset[str]:
+    """Every caption of a ``datasets.Dataset``, those of images that a run did not draw included: a short sentence of
+    everyday words may repeat one by chance."""
+    return frozenset(text.strip() for texts in dataset.captions for text in texts)
 
 
 def _own_words(record: Record, row: dict[str, Any], human: Collection[str] | None) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _run_alone(asked: _Asked, options: argparse.Namespace) -> None:
     if options.keep:
         path = recorded_path(record)
         prepared = runs.prepare(*place, features=False)
-        keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.examples))
+        keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.dataset))
         print(f"kept as {path}", file=sys.stderr)
     took = human_time(time.monotonic() - clock)
     print(f"{asked.name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

@@ -95,7 +95,7 @@ def rungs_command(options: argparse.Namespace) -> int:
             path = rung_path(run.name, record)
             changes = changes_at(run.name, options.scale)
             prepared = runs.prepare(BASE, options.scale, options.data, run.seed, features=False, **changes)
-            keep(record, path, human_captions(prepared.examples))
+            keep(record, path, human_captions(prepared.dataset))
             _say(f"kept as {path}")
         if not known and number < len(asked):
             _say(_left([each for each in asked if each not in failed]))

@@ -365,8 +365,8 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
         if place in places[:i]:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
     for run, record, place in zip(runs, records, places, strict=True):
-        examples = prepare(*run.point.place, features=False, **run.point.changes).examples
-        keep_record(with_controls(record, examples), place, human_captions(examples))
+        prepared = prepare(*run.point.place, features=False, **run.point.changes)
+        keep_record(with_controls(record, prepared.examples), place, human_captions(prepared.dataset))
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
 
