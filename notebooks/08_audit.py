@@ -126,7 +126,7 @@ report_audit.differences_list(
 # in float32 on any other. Numbers of eight significant bits might make plans coincide that differ, so the recorded runs were made both ways.
 
 # %%
-report_audit.precision_table(vljepa_core.recorded_sweep("float32"), [*earlier, *earlier_blind])
+report_audit.precision_table(vljepa_core.recorded_sweep("float32"), [*earlier, *earlier_blind, *capacity])
 
 # %% [markdown]
 # ## A ladder of known bits

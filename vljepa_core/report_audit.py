@@ -84,7 +84,7 @@ def capacity_table(records: Sequence[Record]) -> Display:
             + f"<small>{escape(_loss_floors(first))}</small>",
             _each(found, lambda r: counted("greedy_exact", r.value("greedy_exact"), r.metrics["greedy_exact"]["n"]))
             + f"<small>one caption for all: 1 of {exact.get('n')}</small>" if exact else NOT_MEASURED,
-            _each(found, lambda r: f"{r.value('infonce'):.2f}")
+            _each(found, lambda r: f"{round(r.value('infonce'), 2) + 0.0:.2f}")
             + f"<small>of at most {math.log2(bits['n']):.2f}; chance: 0</small>" if bits else NOT_MEASURED,
             _each(found, lambda r: escape(_carried(r) or "not measured")),
         ])  # fmt: skip
@@ -134,7 +134,7 @@ def _carried(record: Record) -> str | None:
     exact, bits = metric(record, "greedy_exact"), metric(record, "infonce")
     if not exact or not bits:
         return None
-    said = capacity_verdict(exact["value"], bits["value"], bits["n"])
+    said = capacity_verdict(exact["value"], max(0.0, bits["value"]), bits["n"])  # an estimate of 0 may fall below it
     # The decoder has learned these captions; what comes through the plan is which of them.
     return (
         said.replace("carries whole captions", f"names one of {exact['n']} captions learned by heart")
