@@ -19,7 +19,7 @@ from vljepa_core.interventions import SINGLE
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
 from vljepa_core.records import RECORDED, human_captions, keep, read_record, recorded, recorded_path
-from vljepa_core.rungs import broke, recorded_rungs
+from vljepa_core.rungs import broke, recorded_rungs, uses_plan
 from vljepa_core.runs import prepare
 from vljepa_core.sweeps import recorded_sweep
 
@@ -206,6 +206,20 @@ def test_chapter_9_says_where_run_6_goes() -> None:
     assert f"bring {few:.2f} to {many:.2f}." in text
     pixels = [p.value for p in bits["image_size"].points]
     assert pixels[0] < pixels[1]
+
+
+def test_bfloat16_changed_no_verdict_of_a_recorded_run() -> None:
+    """Captioning runs of every decoder, blind twins and tests of capacity, trained in float32 and in bfloat16."""
+    full = recorded_sweep("float32")
+    assert {"run2", "run3", "run4", "capacity_table", "capacity_overfit", "capacity_oracle"} <= {
+        r.experiment for r in full
+    }
+    for record in full:
+        places = {(r.data, r.scale, r.seed): r for r in recorded(record.experiment)}
+        reduced = places[record.data, record.scale, record.seed]
+        assert (record.provenance["precision"], reduced.provenance["precision"]) == ("float32", "bfloat16")
+        assert record.verdict["label"] == reduced.verdict["label"], record.experiment
+        assert uses_plan(record) == uses_plan(reduced)
 
 
 def test_the_ladders_scenes_are_those_that_are_drawn_today() -> None:

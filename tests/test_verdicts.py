@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from vljepa_core.decision_tree import TREE, decision_path
+from vljepa_core.decision_tree import CORRECTED, TREE, corrected_path, decision_path
+from vljepa_core.records import recorded
 from vljepa_core.verdicts import (
     COLLAPSE_SHARE,
     caption_verdict,
@@ -105,6 +108,41 @@ def test_tree_is_whole() -> None:
     ids = [node.id for node in TREE]
     assert len(set(ids)) == len(ids)
     assert {target for node in TREE for _, target in node.exits} | {"test0"} == set(ids)
+
+
+@pytest.mark.parametrize(
+    ("bits", "low", "plan_low", "recited", "path"),
+    [
+        (0.5, 0.3, 0.5, [1.0], "used"),
+        (0.5, -0.1, 0.70, [1.0], "listens"),  # an interval that reaches 0 is no yes
+        (0.01, 0.005, 0.62, [1.0, 0.9], "way"),
+        (0.0, 0.0, 0.62, [1.0, 0.89], "size"),
+        (0.0, 0.0, 0.62, [], "free"),
+        (0.0, 0.0, None, [1.0], "way"),
+    ],
+)
+def test_every_way_through_the_corrected_tree(bits, low, plan_low, recited, path) -> None:
+    run, table = (next(r for r in recorded(name) if r.data == "flickr8k") for name in ("run2", "capacity_table"))
+    metrics = {**run.metrics, "infonce": {"value": bits, "low": low, "high": 1.0, "n": 150}}
+    metrics |= {"probe_untrained": {"value": 0.63}, "probe_plan": {"value": 0.64, "low": plan_low}}
+    if plan_low is None:
+        del metrics["probe_plan"]
+    run = dataclasses.replace(run, metrics=metrics)
+    capacity = [dataclasses.replace(table, metrics={"greedy_exact": {"value": share}}) for share in recited]
+    others = [r for r in recorded("capacity_overfit") if r.data == "flickr8k"]  # their failure is no answer
+    assert corrected_path(run, [*others, *capacity]).path[-1] == path
+
+
+def test_the_recorded_runs_end_where_the_audit_says() -> None:
+    free = recorded("capacity_table")
+    on_photographs = [r for n in ("run1", "run2", "run3", "run4", "run6") for r in recorded(n) if r.data == "flickr8k"]
+    for run in on_photographs:
+        assert corrected_path(run, free).path[-1] == ("used" if run.experiment == "run6" else "way"), run.experiment
+    ids = [node.id for node in CORRECTED]
+    assert {target for node in CORRECTED for _, target in node.exits} | {"bits"} == set(ids)
+    unscored = dataclasses.replace(on_photographs[0], metrics={})
+    with pytest.raises(ValueError, match="not scored"):
+        corrected_path(unscored, free)
 
 
 def test_capacity_is_judged_by_what_comes_back() -> None:

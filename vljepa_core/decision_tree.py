@@ -1,9 +1,14 @@
-"""The study's decision tree as data, and the path that a set of verdicts takes through it."""
+"""Decision trees as data, and the paths through them: the study's, walked by its verdicts, and the one that its reader
+should have walked, by what the audit measures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from vljepa_core.records import Record
+from vljepa_core.rungs import uses_plan
+from vljepa_core.verdicts import RECITED_SHARE
 
 
 @dataclass(frozen=True)
@@ -65,3 +70,46 @@ def decision_path(verdicts: Mapping[str, str]) -> DecisionPath:
         node = nodes[node.exits[0 if goes_on else 1][1]]
         path.append(node.id)
     return DecisionPath(tuple(path), dict(verdicts))
+
+
+# One caption for all pictures: where is the picture lost? Each question leaves one reason fewer.
+CORRECTED: tuple[Node, ...] = (
+    Node("bits", "Do captions tell pictures apart? (InfoNCE)", "bits", (("no", "probe"), ("yes", "used"))),
+    Node("probe", "Can the plan be read better than an untrained one?", "probe", (("no", "free"), ("yes", "listens"))),
+    Node("free", "Does a free plan of this size name its caption?", "free", (("yes", "way"), ("no", "size"))),
+    Node("used", "The plan is used: ask how many bits"),
+    Node("listens", "The decoder does not listen"),
+    Node("size", "Too small, or not to be read"),
+    Node("way", "Large enough: nothing is sent to it"),
+)
+
+
+def corrected_path(run: Record, capacity: Sequence[Record]) -> DecisionPath:
+    """Walk ``CORRECTED`` with a captioning run's probes and with the free plans of the capacity runs.
+
+    A plan can be read better than an untrained one if the probe's 95% interval lies above what the untrained plan's
+    probe scores; where no probe was fitted that is not shown. Where no free plans were learned the path ends at that
+    question.
+
+    Args:
+        run: a captioning run whose plans were scored.
+        capacity: records of ``capacity_table``, of any data; others are left aside.
+
+    Raises:
+        ValueError: the run's captions were not scored under its plans.
+    """
+    used = uses_plan(run)
+    if used is None:
+        raise ValueError(f"{run.experiment} ({run.data}, seed {run.seed}) was not scored, so there is no path for it")
+    said = {"bits": f"{round(run.value('infonce'), 2) + 0.0:.2f} bits"}
+    if used:
+        return DecisionPath(("bits", "used"), said)
+    plan, untrained = (run.metrics.get(f"probe_{name}") for name in ("plan", "untrained"))
+    said["probe"] = f"{plan['value']:.1%}, {untrained['value']:.1%}" if plan and untrained else "not measured"
+    if plan and untrained and plan["low"] > untrained["value"]:
+        return DecisionPath(("bits", "probe", "listens"), said)
+    recited = [r.value("greedy_exact") for r in capacity if r.experiment == "capacity_table"]
+    if not recited:
+        return DecisionPath(("bits", "probe", "free"), {**said, "free": "not run"})
+    said["free"] = f"{min(recited):.1%} {'or more ' if len(recited) > 1 else ''}recited"
+    return DecisionPath(("bits", "probe", "free", "way" if min(recited) >= RECITED_SHARE else "size"), said)

@@ -11,12 +11,13 @@ from vljepa_core.figures.style import styled
 
 
 @styled
-def decision_tree(taken: DecisionPath, tree: Sequence[Node] = TREE) -> Display:
+def decision_tree(taken: DecisionPath, tree: Sequence[Node] = TREE, whose: str = "the study") -> Display:
     """The tree from top to bottom; what is on the path is filled and thick, the rest dashed.
 
     Args:
         taken: the path of this build's verdicts, from ``decision_tree.decision_path``.
         tree: its nodes; the first exit of a node continues its column.
+        whose: for the description.
 
     Raises:
         ValueError: an exit or the path names an unknown node.
@@ -41,5 +42,5 @@ def decision_tree(taken: DecisionPath, tree: Sequence[Node] = TREE) -> Display:
         exit_label = next((label for label, target in node.exits if target == after), "")
         found = ", ".join(dict.fromkeys(part for part in (verdict, exit_label) if part))
         words.append(node.title + (f" ({found})" if found else ""))
-    alt = f"Decision tree of the study. The path that this build took: {' → '.join(words)}."
+    alt = f"Decision tree of {whose}. The path that this build took: {' → '.join(words)}."
     return show(fig, alt, "Filled and thick: the path that this build took. Dashed: not taken.")
