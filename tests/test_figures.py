@@ -173,6 +173,13 @@ def test_caption_grid_refuses_another_dataset_and_empty_records():
         figures.caption_grid(make_examples(), make_record("test3", captions=[]))
 
 
+def test_recorded_losses_on_other_data_have_a_floor_of_their_own():
+    floors = {"train_loss": [{"label": "blind memoriser", "value": 1.234}, {"label": "all known", "value": 0.1}]}
+    there, here = make_record(data="photos", trivial=floors), make_record(seed=1, trivial=floors)
+    assert "blind memoriser, recorded (photos) 1.234" in figures.loss_curves(make_record(), [there, there]).alt
+    assert "recorded" not in figures.loss_curves(make_record(), [here]).alt
+
+
 def test_decision_tree_highlights_the_path_only():
     shown = FIGURES["decision_tree"]()
     assert "Run 4: refactored decoder (FAIL, collapsed) → “Bottleneck capacity insufficient”" in shown.alt

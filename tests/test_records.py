@@ -315,3 +315,12 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     without = rungs["run5_without_alignment"][0].metrics["infonce"]
     whole = [r.value("infonce") for r in recorded("run5") if r.data == "flickr8k"]
     assert without["low"] > 0 and without["value"] > max(whole) - 0.1
+
+
+@each_record
+def test_a_committed_record_holds_the_floors_of_its_own_data(path) -> None:
+    """Whoever reads it without its data has what answers score that see no image."""
+    record = read_record(path)
+    if record.recipe["objective"] == "caption":
+        assert {"train_loss", "greedy_cider", "sampled_overlap"} <= record.trivial.keys()
+        assert any("memoriser" in line["label"] for line in record.trivial["train_loss"])

@@ -48,6 +48,8 @@ class Record:
             steps; ``judged``: the same of the evaluation, which may be a later one; seconds of both.
         timeline: rows at steps 0, 1, 2, 4, 8, ...: step, val_loss, plan geometry on a few images, gradient norm at the
             encoder, all of the weights after that many steps.
+        trivial: of a kept record: metric -> what answers score on the run's own captions that see no image, each a
+            label and a value (``baselines.with_trivial``).
     """
 
     format: int
@@ -67,6 +69,7 @@ class Record:
     weights_sha256: str
     provenance: dict[str, Any]
     timeline: list[dict[str, float]] = field(default_factory=list)
+    trivial: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def value(self, metric: str) -> float:
         """Value of a metric."""

@@ -114,7 +114,7 @@ def results_table(
             _reported(published, name),
             *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
             _cell([record], name),
-            _baselines(published, record, name, trivial or {}, partner),
+            _baselines(published, record, name, trivial or {}, partner, [runs[0] for runs in groups]),
         ])  # fmt: skip
     caption = f"{title(record)}: published, recorded and this build."
     if get(record, "scale") == "smoke":
@@ -367,13 +367,24 @@ def _elsewhere(baseline: Baseline) -> str:
 
 
 def _baselines(
-    published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]], partner: Any = None
+    published: PublishedRun,
+    record: Any,
+    name: str,
+    trivial: Mapping[str, Sequence[Baseline]],
+    partner: Any = None,
+    recorded: Sequence[Any] = (),
 ) -> str:
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
         f"{escape(number(name, b.value))}<small>{escape(b.label)}{_elsewhere(b)}</small>"
         for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
+    ]
+    lines += [
+        f"{escape(number(name, line['value']))}<small>{escape(line['label'])} "
+        f"(recorded, {escape(get(other, 'data', 'unknown data'))})</small>"
+        for other in recorded
+        for line in get(other, "trivial", {}).get(name, ())
     ]
     lines += [f"{escape(value)}<small>{escape(label)}</small>" for value, label in _own_yardsticks(record, name)]
     if partner is not None and name.startswith(("greedy_", "sampled_", "val_")) and (found := metric(partner, name)):

@@ -131,6 +131,7 @@ def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> No
 def _run_alone(asked: _Asked, options: argparse.Namespace) -> None:
     """Make or load one experiment's record in this process, and say what came out."""
     from vljepa_core import distributed, goals, runs
+    from vljepa_core.baselines import with_trivial
     from vljepa_core.estimate import human_time
     from vljepa_core.records import human_captions, keep, recorded_path
 
@@ -142,7 +143,8 @@ def _run_alone(asked: _Asked, options: argparse.Namespace) -> None:
     if options.keep:
         path = recorded_path(record)
         prepared = runs.prepare(*place, features=False)
-        keep(goals.with_controls(record, prepared.examples), path, human_captions(prepared.dataset))
+        kept = with_trivial(goals.with_controls(record, prepared.examples), prepared.examples)
+        keep(kept, path, human_captions(prepared.dataset))
         print(f"kept as {path}", file=sys.stderr)
     took = human_time(time.monotonic() - clock)
     print(f"{asked.name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

@@ -346,6 +346,7 @@ class Pace:
 
 def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     """Table to the terminal and to a file; records to where they are committed."""
+    from vljepa_core.baselines import with_trivial
     from vljepa_core.goals import with_controls
     from vljepa_core.records import human_captions, read_record, recorded_path
     from vljepa_core.records import keep as keep_record
@@ -366,7 +367,8 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
     for run, record, place in zip(runs, records, places, strict=True):
         prepared = prepare(*run.point.place, features=False, **run.point.changes)
-        keep_record(with_controls(record, prepared.examples), place, human_captions(prepared.dataset))
+        kept = with_trivial(with_controls(record, prepared.examples), prepared.examples)
+        keep_record(kept, place, human_captions(prepared.dataset))
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
 

@@ -46,6 +46,16 @@ _TIMELINE = (
 )
 
 
+def _floors_elsewhere(record: Any, recorded: Iterable[Any]) -> dict[str, float]:
+    """The image-blind floor of the training loss of recorded runs on other data, one for each, from their records."""
+    found = {}
+    for old in recorded:
+        lines = (get(old, "trivial") or {}).get("train_loss", ())
+        if lines and get(old, "data") != get(record, "data"):
+            found.setdefault(f"{lines[0]['label']}, recorded ({get(old, 'data')})", lines[0]["value"])
+    return found
+
+
 @styled
 def loss_curves(
     record: Any,
@@ -66,7 +76,8 @@ def loss_curves(
     recorded = list(recorded)
     lines = [("train_loss", "training, as trained", BLUE), ("val_loss", "validation, unsmoothed", VERMILLION)]
     references = references or {}
-    fig = new_figure(3.5 + 0.19 * (len(references) + 2 * (blind is not None)))
+    elsewhere = _floors_elsewhere(record, recorded)
+    fig = new_figure(3.5 + 0.19 * (len(references) + len(elsewhere) + 2 * (blind is not None)))
     ax = fig.add_subplot()
     said = []
     for old in recorded:
@@ -85,6 +96,9 @@ def loss_curves(
                 said.append(f"{what} {again[1][-1]:.3f} at epoch {again[0][-1]}")
     if not said:
         raise ValueError(f"{title(record)}: the record's history has neither train_loss nor val_loss")
+    for name, value in elsewhere.items():
+        ax.axhline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=0.9, label=f"{name}: {value:.3f}")
+        said.append(f"{name} {value:.3f}")
     for (name, value), (colour, dashes) in zip(references.items(), _REFERENCES, strict=False):
         ax.axhline(value, color=colour, linestyle=dashes, linewidth=1.4, label=f"{name}: {value:.3f}")
         said.append(f"{name} {value:.3f}")
