@@ -94,7 +94,7 @@ def test_results_stand_beside_each_other_with_interval_and_baseline():
     assert rows["mean cosine between plans"] == ["not reported", "0.8500 ± 0.0707", "0.9000", "not measured"]
     assert rows["verdict"][0] == "FAIL by the study's own code: WEAK or PARTIAL"
     assert "1.0400 image-blind model" in rows["final training loss, as trained nats per byte"][3]
-    assert "1.2345 blind memoriser (recorded, photos)" in rows["final training loss, as trained nats per byte"][3]
+    assert "trivial there: blind memoriser 1.2345" in rows["final training loss, as trained nats per byte"][1]
     assert rows["final training loss, as trained nats per byte"][2] == "not measured"
     assert rows["trainable parameters"][:3] == ["16,930,048", "1,234", "1,234"]
     assert "older core" not in report.results_table("run2", make_record(), recorded, source_hash="old").html

@@ -112,9 +112,9 @@ def results_table(
         rows.append([
             escape(unit_of(name).label) + (f"<small>{escape(unit)}</small>" if unit else ""),
             _reported(published, name),
-            *([_cell(runs, name) for runs in groups] or [NOT_MEASURED]),
+            *([_cell(runs, name) + _floors(runs[0], name) for runs in groups] or [NOT_MEASURED]),
             _cell([record], name),
-            _baselines(published, record, name, trivial or {}, partner, [runs[0] for runs in groups]),
+            _baselines(published, record, name, trivial or {}, partner),
         ])  # fmt: skip
     caption = f"{title(record)}: published, recorded and this build."
     if get(record, "scale") == "smoke":
@@ -366,25 +366,20 @@ def _elsewhere(baseline: Baseline) -> str:
     return "" if baseline.data == "this build" else f" ({escape(baseline.data)})"
 
 
+def _floors(record: Any, name: str) -> str:
+    """What trivial answers score on a recorded run's own data, from its record (the first of several seeds)."""
+    lines = [f"{line['label']} {number(name, line['value'])}" for line in get(record, "trivial", {}).get(name, ())]
+    return f"<small>trivial there: {escape('; '.join(lines))}</small>" if lines else ""
+
+
 def _baselines(
-    published: PublishedRun,
-    record: Any,
-    name: str,
-    trivial: Mapping[str, Sequence[Baseline]],
-    partner: Any = None,
-    recorded: Sequence[Any] = (),
+    published: PublishedRun, record: Any, name: str, trivial: Mapping[str, Sequence[Baseline]], partner: Any = None
 ) -> str:
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
         f"{escape(number(name, b.value))}<small>{escape(b.label)}{_elsewhere(b)}</small>"
         for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
-    ]
-    lines += [
-        f"{escape(number(name, line['value']))}<small>{escape(line['label'])} "
-        f"(recorded, {escape(get(other, 'data', 'unknown data'))})</small>"
-        for other in recorded
-        for line in get(other, "trivial", {}).get(name, ())
     ]
     lines += [f"{escape(value)}<small>{escape(label)}</small>" for value, label in _own_yardsticks(record, name)]
     if partner is not None and name.startswith(("greedy_", "sampled_", "val_")) and (found := metric(partner, name)):
