@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -319,6 +320,17 @@ def test_files_that_are_not_there_and_a_page_over_an_input(files, capsys) -> Non
 def test_an_audit_needs_no_torch() -> None:
     code = "import sys, vljepa_core.__main__, vljepa_core.audit, vljepa_core.audit_page; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_25_000_captions_in_under_a_minute(tmp_path: Path, capsys) -> None:
+    """Of CPU time, which other programs on the machine don't add to."""
+    many = humans(25_000)
+    captions = write(tmp_path / "captions.json", coco(many))
+    predictions = write(tmp_path / "predictions.json", results({i: each[0] for i, each in many.items()}))
+    began = time.process_time()
+    status, out, _ = run(capsys, predictions, captions, "--train", captions, "--html", str(tmp_path / "report.html"))
+    assert status == 0 and "VERDICT: uses the image" in out
+    assert time.process_time() - began < 60
 
 
 def test_the_published_constant_captions_on_the_real_captions(coco_captions: Path) -> None:
