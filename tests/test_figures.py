@@ -13,7 +13,7 @@ from tests.test_breaks import made_up
 from vljepa_core import figures, report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.datasets.selection import Examples
-from vljepa_core.decision_tree import DecisionPath, decision_path
+from vljepa_core.decision_tree import CORRECTED, DecisionPath, decision_path
 from vljepa_core.describe import data_flow
 from vljepa_core.figures import boxes, display, style
 from vljepa_core.figures.confusion import wilson
@@ -183,7 +183,9 @@ def test_recorded_losses_on_other_data_have_a_floor_of_their_own():
 def test_decision_tree_highlights_the_path_only():
     shown = FIGURES["decision_tree"]()
     assert "Run 4: refactored decoder (FAIL, collapsed) → “Bottleneck capacity insufficient”" in shown.alt
-    assert "The pipeline is broken" not in shown.alt
+    assert "The pipeline is broken" not in shown.alt and "The path that this build took" in shown.alt
+    other = figures.decision_tree(DecisionPath(("bits", "used"), {"bits": "2.00 bits"}), CORRECTED, by="Run 6")
+    assert "The path that Run 6 took" in other.alt and "this build" not in other.html
 
     def filled(path: DecisionPath) -> int:
         return len(re.findall(r"opacity: 0\.2\b", svg_of(figures.decision_tree(path))))

@@ -4,9 +4,10 @@ The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``m
 ``objectives``, ``train`` (with ``checkpoints``, ``distributed``), ``metrics`` (``ngrams``), ``probes``,
 ``plan_probes``, ``linear_probes``, ``neighbours``, ``verdicts``, ``evaluate``, ``runs`` (``records``, ``provenance``,
 ``describe``, ``roofline``, ``estimate``), ``sweeps`` (``jobs``), ``rate`` (``entropy_coding``, ``quantise``,
-``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate_runs``), ``blind``, ``ladder``, ``decision_tree``,
-``published``, ``baselines``, ``differences``, ``interventions``, ``rungs``, ``goals``, ``figures``, ``report``,
-``report_audit``, ``report_breaks``, ``report_answers``, ``report_rate``, ``audit`` (``audit_files``, ``audit_page``).
+``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate_runs``), ``blind``, ``ladder``,
+``published``, ``baselines``, ``differences``, ``interventions``, ``rungs``, ``decision_tree``, ``goals``, ``keeping``,
+``figures``, ``report``, ``report_audit``, ``report_breaks``, ``report_answers``, ``report_rate``,
+``audit`` (``audit_files``, ``audit_page``).
 """
 
 from __future__ import annotations

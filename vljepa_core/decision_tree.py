@@ -46,7 +46,7 @@ class DecisionPath:
     @property
     def conclusion(self) -> str:
         """Title of the last node reached."""
-        return next(node.title for node in TREE if node.id == self.path[-1])
+        return next(node.title for node in (*TREE, *CORRECTED) if node.id == self.path[-1])
 
 
 def decision_path(verdicts: Mapping[str, str]) -> DecisionPath:

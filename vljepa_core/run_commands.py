@@ -130,10 +130,10 @@ def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> No
 
 def _run_alone(asked: _Asked, options: argparse.Namespace) -> None:
     """Make or load one experiment's record in this process, and say what came out."""
-    from vljepa_core import distributed, goals, runs
-    from vljepa_core.baselines import with_trivial
+    from vljepa_core import distributed, runs
     from vljepa_core.estimate import human_time
-    from vljepa_core.records import human_captions, keep, recorded_path
+    from vljepa_core.keeping import keep_run
+    from vljepa_core.records import recorded_path
 
     place = (asked.experiment, options.scale, options.data, options.seed)
     clock = time.monotonic()
@@ -142,9 +142,7 @@ def _run_alone(asked: _Asked, options: argparse.Namespace) -> None:
         return
     if options.keep:
         path = recorded_path(record)
-        prepared = runs.prepare(*place, features=False)
-        kept = with_trivial(goals.with_controls(record, prepared.examples), prepared.examples)
-        keep(kept, path, human_captions(prepared.dataset))
+        keep_run(record, runs.prepare(*place, features=False), path)
         print(f"kept as {path}", file=sys.stderr)
     took = human_time(time.monotonic() - clock)
     print(f"{asked.name}: {record.verdict['label']} ({record.verdict['reason']}) [{took}]", flush=True)

@@ -63,9 +63,8 @@ class _Run:
 def rungs_command(options: argparse.Namespace) -> int:
     """Make or load the rungs' records; 0 if all have one, 1 if something failed."""
     from vljepa_core import runs
-    from vljepa_core.baselines import with_trivial
     from vljepa_core.estimate import human_time
-    from vljepa_core.records import human_captions, keep
+    from vljepa_core.keeping import keep_run
     from vljepa_core.train import choose_device
 
     if options.jobs < 1:
@@ -96,7 +95,7 @@ def rungs_command(options: argparse.Namespace) -> int:
             path = rung_path(run.name, record)
             changes = changes_at(run.name, options.scale)
             prepared = runs.prepare(BASE, options.scale, options.data, run.seed, features=False, **changes)
-            keep(with_trivial(record, prepared.examples), path, human_captions(prepared.dataset))
+            keep_run(record, prepared, path)
             _say(f"kept as {path}")
         if not known and number < len(asked):
             _say(_left([each for each in asked if each not in failed]))

@@ -346,10 +346,8 @@ class Pace:
 
 def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     """Table to the terminal and to a file; records to where they are committed."""
-    from vljepa_core.baselines import with_trivial
-    from vljepa_core.goals import with_controls
-    from vljepa_core.records import human_captions, read_record, recorded_path
-    from vljepa_core.records import keep as keep_record
+    from vljepa_core.keeping import keep_run
+    from vljepa_core.records import read_record, recorded_path
     from vljepa_core.runs import prepare
 
     records = [read_record(run.folder / "record.json") for run in runs]
@@ -366,9 +364,7 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
         if place in places[:i]:
             raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
     for run, record, place in zip(runs, records, places, strict=True):
-        prepared = prepare(*run.point.place, features=False, **run.point.changes)
-        kept = with_trivial(with_controls(record, prepared.examples), prepared.examples)
-        keep_record(kept, place, human_captions(prepared.dataset))
+        keep_run(record, prepare(*run.point.place, features=False, **run.point.changes), place)
     print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
 

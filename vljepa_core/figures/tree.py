@@ -11,13 +11,16 @@ from vljepa_core.figures.style import styled
 
 
 @styled
-def decision_tree(taken: DecisionPath, tree: Sequence[Node] = TREE, whose: str = "the study") -> Display:
+def decision_tree(
+    taken: DecisionPath, tree: Sequence[Node] = TREE, whose: str = "the study", by: str = "this build"
+) -> Display:
     """The tree from top to bottom; what is on the path is filled and thick, the rest dashed.
 
     Args:
         taken: the path of this build's verdicts, from ``decision_tree.decision_path``.
         tree: its nodes; the first exit of a node continues its column.
         whose: for the description.
+        by: who took the path, in the boxes and in the description.
 
     Raises:
         ValueError: an exit or the path names an unknown node.
@@ -31,7 +34,7 @@ def decision_tree(taken: DecisionPath, tree: Sequence[Node] = TREE, whose: str =
     for node in tree:
         on_path = node.id in taken.path
         verdict = taken.verdicts.get(node.experiment) if node.experiment and on_path else None
-        lines = (f"this build: {verdict}",) if verdict else ("conclusion",) if not node.exits else ()
+        lines = (f"{by}: {verdict}",) if verdict else ("conclusion",) if not node.exits else ()
         boxes.append(Box(node.id, node.title, lines, on_path))
         arrows += [Arrow(node.id, target, label, (node.id, target) in steps) for label, target in node.exits]
     fig = diagram(boxes, arrows)
@@ -42,5 +45,5 @@ def decision_tree(taken: DecisionPath, tree: Sequence[Node] = TREE, whose: str =
         exit_label = next((label for label, target in node.exits if target == after), "")
         found = ", ".join(dict.fromkeys(part for part in (verdict, exit_label) if part))
         words.append(node.title + (f" ({found})" if found else ""))
-    alt = f"Decision tree of {whose}. The path that this build took: {' → '.join(words)}."
-    return show(fig, alt, "Filled and thick: the path that this build took. Dashed: not taken.")
+    alt = f"Decision tree of {whose}. The path that {by} took: {' → '.join(words)}."
+    return show(fig, alt, f"Filled and thick: the path that {by} took. Dashed: not taken.")
