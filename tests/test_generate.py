@@ -22,10 +22,12 @@ def recompute(decoder, plan: torch.Tensor, max_new_tokens: int) -> list[str]:
     return captions
 
 
-@pytest.mark.parametrize("experiment", ["run2", "run3", "run4"])
+@pytest.mark.parametrize(
+    ("experiment", "memory"), [("run2", 0), ("run3", 0), ("run4", 0), ("run2", 5), ("run3", 5), ("run4", 5)]
+)
 @torch.no_grad()
-def test_cached_greedy_equals_recomputation(experiment: str) -> None:
-    decoder = tiny_model(experiment).decoder
+def test_cached_greedy_equals_recomputation(experiment: str, memory: int) -> None:
+    decoder = tiny_model(experiment, decoder_memory=memory).decoder
     decoder.head.weight.mul_(5)  # decided logits: a tie would be a coin toss between two right answers
     plan = torch.randn(9, 3, 16) * 3
     slow = recompute(decoder, plan, 30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from vljepa_core import probes
 from vljepa_core.audit import CUT, MOST_SCORED, SMOOTHING, Audit
@@ -98,10 +99,10 @@ def _tables(found: Audit) -> list[_Table]:
             ],
         ),
         _Table(
-            "How the captions differ from each other; one human caption per image beside them.",
+            "How the captions differ from each other; one human caption per image beside them. [95% interval]",
             ["", *_WHOSE.values()],
             [
-                [unit_of(name).label, *(counted(name, found.variety[who][name].value, found.images) for who in _WHOSE)]
+                [unit_of(name).label, *(_value(name, found.variety[who][name], found.images) for who in _WHOSE)]
                 for name in found.variety["own"]
             ],
         ),
@@ -142,9 +143,9 @@ def _label(name: str) -> str:
     return f"{unit.label} ({unit.unit})" if unit.unit else unit.label
 
 
-def _value(name: str, metric: Metric) -> str:
-    text = number(name, metric.value)
-    return text if metric.low is None else f"{text} [{number(name, metric.low)}, {number(name, metric.high)}]"
+def _value(name: str, metric: Metric, n: int | None = None) -> str:
+    text = number(name, metric.value) if n is None else counted(name, metric.value, n)
+    return text if metric.low is None else f"{text}\n[{number(name, metric.low)}, {number(name, metric.high)}]"
 
 
 def _verdict(found: Audit) -> str:
@@ -152,16 +153,18 @@ def _verdict(found: Audit) -> str:
 
 
 def _plain(table: _Table, width: int) -> str:
-    """Columns side by side; a first cell that is too long goes on below."""
-    rest = [max(len(row[c]) for row in [table.head, *table.rows]) for c in range(1, len(table.head))]
-    first = max(12, min(max(len(row[0]) for row in [table.head, *table.rows]), width - sum(rest) - 2 * len(rest)))
+    """Columns side by side; a first cell that is too long goes on below, as an interval does."""
+    rows = [table.head, *table.rows]
+    rest = [max(len(part) for row in rows for part in row[c].split("\n")) for c in range(1, len(table.head))]
+    first = max(12, min(max(len(row[0]) for row in rows), width - sum(rest) - 2 * len(rest)))
 
-    def line(row: Sequence[str]) -> str:
-        head, *more = textwrap.wrap(row[0], first) or [""]
-        cells = [head.ljust(first), *(cell.ljust(w) for cell, w in zip(row[1:], rest, strict=True))]
-        return "\n".join(["  ".join(cells).rstrip(), *(f"  {part}" for part in more)])
+    def lines(row: Sequence[str]) -> str:
+        cells = [textwrap.wrap(row[0], first, subsequent_indent="  "), *(cell.split("\n") for cell in row[1:])]
+        sides = (first, *rest)
+        across = zip_longest(*cells, fillvalue="")
+        return "\n".join("  ".join(map(str.ljust, parts, sides)).rstrip() for parts in across)
 
     rule = "-" * min(width, first + sum(rest) + 2 * len(rest))
-    body = [line(row) for row in table.rows]
-    heading = [line(table.head), rule] if any(table.head) else [rule]
+    body = [lines(row) for row in table.rows]
+    heading = [lines(table.head), rule] if any(table.head) else [rule]
     return "\n".join([*textwrap.wrap(table.caption, width), *heading, *body])

@@ -140,6 +140,8 @@ _ANSWER = dict(
     plan_query_residual=True,
     init="balanced",
     captions="all",
+    # As many vectors as the blind twin has for its one plan, and writes its language by (chapter 9).
+    decoder_memory=16,
     label_smoothing=0.0,
     diversity_weight=0.0,
     align_weight=1.0,
@@ -151,5 +153,5 @@ ANSWERS: dict[str, Control] = {
     "run5": Control("run2", RUN5),
     "run6": Control("run2", RUN6),
     # The blind twin of both: they differ in how a plan is made, and it has none to make.
-    "run5_blind": Control("run2", {**{key: RUN5[key] for key in ("init", "captions", "label_smoothing")}, **_BLIND}),
+    "run5_blind": Control("run2", {**{key: RUN5[key] for key in ("init", "captions", "decoder_memory", "label_smoothing")}, **_BLIND}),
 }

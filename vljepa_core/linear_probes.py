@@ -24,7 +24,7 @@ from sklearn.model_selection import KFold
 
 from vljepa_core.datasets.categories import CategoryFinder
 from vljepa_core.datasets.selection import Examples
-from vljepa_core.metrics import BOOTSTRAP_RESAMPLES, Metric, mean_metric
+from vljepa_core.metrics import Metric, balanced_accuracy, mean_metric
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe
 from vljepa_core.resident import EVAL_BATCH
@@ -213,18 +213,5 @@ def scored(name: str, labels: np.ndarray, predicted: np.ndarray) -> dict[str, Me
 
 
 def scored_as(name: str, labels: np.ndarray, right: np.ndarray) -> dict[str, Metric]:
-    """The same of how surely each image is answered rightly, 0 to 1 (N,); bootstrap intervals over images.
-
-    A resample's balanced accuracy is the mean recall over the classes that are in it.
-    """
-    draws = np.random.default_rng(0).multinomial(len(labels), [1 / len(labels)] * len(labels), BOOTSTRAP_RESAMPLES)
-    counts = np.concatenate([np.ones((1, len(labels)), dtype=np.int64), draws])
-    member = labels[:, None] == np.unique(labels)
-    of_class = counts @ member
-    recall = np.where(of_class > 0, counts @ (member * right[:, None]) / np.maximum(of_class, 1), np.nan)
-    balanced = np.nanmean(recall, axis=1)
-    low, high = np.quantile(balanced[1:], [0.025, 0.975])
-    return {
-        f"probe_{name}": mean_metric(right),
-        f"probe_{name}_balanced": Metric(float(balanced[0]), float(low), float(high), len(labels)),
-    }
+    """The same of how surely each image is answered rightly, 0 to 1 (N,); bootstrap intervals over images."""
+    return {f"probe_{name}": mean_metric(right), f"probe_{name}_balanced": balanced_accuracy(labels, right)}

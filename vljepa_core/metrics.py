@@ -1,20 +1,22 @@
 """The study's metrics exactly as it computes them, and pycocoevalcap's Bleu and CIDEr.
 
-Shares are fractions in [0, 1]. A metric is a :class:`Metric`: value, 95% percentile-bootstrap interval over
-images (None where resampling images says nothing, as for a count of distinct strings), and n.
+Shares are fractions in [0, 1]. A metric is a :class:`Metric`: value, 95% interval over images, and n. Intervals are
+percentile bootstraps of means and of what is computed from sums, and jackknives of what is not, as of a count of
+different words.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
+from vljepa_core.jackknife import jackknife
 from vljepa_core.ngrams import read_references
 
 # Content words of the study (validate_real_images.py).
@@ -66,9 +68,54 @@ def mean_metric(values: Sequence[float] | np.ndarray, weights: np.ndarray | None
     return Metric(float(np.dot(w, x) / w.sum()), float(low), float(high), len(x))
 
 
+def jackknife_metrics(
+    statistic: Callable[[np.ndarray], Sequence[float]], n: int, least: float = -math.inf, most: float = math.inf
+) -> list[Metric]:
+    """What ``statistic`` makes of rows (m,) of n images, with intervals within what is possible; see ``jackknife``."""
+    values, half = jackknife(statistic, n)
+    if half is None:
+        return [Metric(float(v), None, None, n) for v in values]
+    limits = zip(values, np.maximum(values - half, least), np.minimum(values + half, most), strict=True)
+    return [Metric(float(value), float(low), float(high), n) for value, low, high in limits]
+
+
+def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> Metric:
+    """Mean over the classes that occur of how surely their images are answered rightly: ``right`` 0 to 1 (N,).
+
+    In a resample, too, over the classes that are in it.
+    """
+    draws = np.random.default_rng(0).multinomial(len(labels), [1 / len(labels)] * len(labels), BOOTSTRAP_RESAMPLES)
+    counts = np.concatenate([np.ones((1, len(labels)), dtype=np.int64), draws])
+    member = labels[:, None] == np.unique(labels)
+    of_class = counts @ member
+    recall = np.where(of_class > 0, counts @ (member * right[:, None]) / np.maximum(of_class, 1), np.nan)
+    balanced = np.nanmean(recall, axis=1)
+    low, high = np.quantile(balanced[1:], [0.025, 0.975])
+    return Metric(float(balanced[0]), float(low), float(high), len(labels))
+
+
+class Bags:
+    """Things of every caption (words, pairs of words, or the caption itself), to be counted in some of the captions."""
+
+    def __init__(self, things: Sequence[Sequence[Hashable]]) -> None:
+        number: dict[Hashable, int] = {}
+        ids = [number.setdefault(thing, len(number)) for each in things for thing in each]
+        self.ids = np.array(ids, dtype=np.int64)
+        self.owner = np.repeat(np.arange(len(things)), [len(each) for each in things])
+        self.captions = len(things)
+
+    def counts(self, rows: np.ndarray) -> np.ndarray:
+        """How often each thing is in the captions of these rows (m,): those that are, int64."""
+        chosen = np.zeros(self.captions, dtype=bool)
+        chosen[rows] = True
+        found = np.bincount(self.ids[chosen[self.owner]])
+        return found[found > 0]
+
+
 def unique_share(captions: Sequence[str]) -> Metric:
     """Distinct captions / captions, by exact string."""
-    return Metric(len(set(captions)) / len(captions), None, None, len(captions))
+    bags = Bags([[caption] for caption in captions])
+    return jackknife_metrics(lambda rows: [len(bags.counts(rows)) / len(rows)], len(captions), 0, 1)[0]
 
 
 def words(caption: str) -> list[str]:
@@ -78,7 +125,8 @@ def words(caption: str) -> list[str]:
 
 def unique_words(captions: Sequence[str]) -> Metric:
     """Number of distinct words in all captions together."""
-    return Metric(len({w for caption in captions for w in words(caption)}), None, None, len(captions))
+    bags = Bags([words(caption) for caption in captions])
+    return jackknife_metrics(lambda rows: [len(bags.counts(rows))], len(captions), 0)[0]
 
 
 def word_overlap(reference: str, generated: str) -> float:
@@ -121,9 +169,10 @@ class Scores:
         return float(corpus_bleu4(self.bleu.sum(axis=0)))
 
     def metrics(self) -> dict[str, Metric]:
-        """Means with 95% intervals over images; Bleu-4 of the whole without one."""
+        """Means, and Bleu-4 of the whole, with 95% intervals over images."""
         means = {name: mean_metric(getattr(self, name)) for name in PER_IMAGE}
-        return {**means, "bleu4": Metric(self.bleu4, None, None, len(self.bleu))}
+        low, high = np.quantile(corpus_bleu4(resampled_sums(self.bleu)), [0.025, 0.975])
+        return {**means, "bleu4": Metric(self.bleu4, float(low), float(high), len(self.bleu))}
 
     def gain_over(self, other: Scores) -> dict[str, Metric]:
         """These scores minus those of other captions of the same images, with 95% intervals paired over images."""
@@ -199,23 +248,26 @@ def variety(captions: Sequence[str], known: set[str] | None = None) -> dict[str,
     n = len(captions)
     texts = [tokenise(c) for c in captions]
     words = [text.split() for text in texts]
-    grams = {"distinct_1": [w for each in words for w in each], "distinct_2": [p for e in words for p in pairwise(e)]}
-    found = {"top_caption": max(Counter(captions).values()) / n}
-    found |= {name: len(set(g)) / max(len(g), 1) for name, g in grams.items()}
-    measured = {name: Metric(value, None, None, n) for name, value in found.items()}
+    whole = Bags([[caption] for caption in captions])
+    grams = Bags(words), Bags([list(pairwise(each)) for each in words])
+
+    def shares(rows: np.ndarray) -> list[float]:
+        counted = [each.counts(rows) for each in grams]
+        return [whole.counts(rows).max() / len(rows), *(len(c) / max(c.sum(), 1) for c in counted)]
+
+    names = ("top_caption", "distinct_1", "distinct_2")
+    measured = dict(zip(names, jackknife_metrics(shares, n, 0, 1), strict=True))
     return measured if known is None else {**measured, "verbatim": mean_metric([text in known for text in texts])}
 
 
 def classification_metrics(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Metric]:
     """Accuracy, its majority-class baseline on the same labels, and the mean recall of the classes present."""
     correct = labels == predicted
-    present = [c for c in range(classes) if (labels == c).any()]
-    recall = [float(correct[labels == c].mean()) for c in present]
     majority = np.bincount(labels, minlength=classes).argmax()
     return {
         "accuracy": mean_metric(correct),
         "majority": mean_metric(labels == majority),
-        "balanced_accuracy": Metric(float(np.mean(recall)), None, None, len(labels)),
+        "balanced_accuracy": balanced_accuracy(labels, correct.astype(np.float64)),
     }
 
 

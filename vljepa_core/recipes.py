@@ -83,6 +83,7 @@ class Recipe:
     plan_reads: Literal["query", "image"] = "query"  # what the plan's queries attend to
     plan_norm: Literal["layer", "batch"] = "layer"  # batch: over images, so that no plan can be the same for all
     nested_plan: bool = False  # train on cut plans too: the first k vectors, the first w numbers of each
+    decoder_memory: int = 0  # learned vectors beside the plan where the decoder reads it; they are not sent
     captions: Literal["one", "all"] = "one"  # all: another caption of the image in every epoch
     augment: Literal["none", "shift", "flip"] = "none"  # flip: shifts and mirror images
     input_dropout: Literal["none", "token", "word", "blank"] = "none"  # bytes, words or whole captions blanked
@@ -202,7 +203,7 @@ _IMAGE_ONLY = (
     "hinge_weight sigreg_weight vicreg_weight"
 ).split()
 _CAPTION_ONLY = (
-    "captions input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight vicreg_weight "
+    "captions decoder_memory input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight vicreg_weight "
     "pretrain keep_best"
 ).split()
 _AT_LEAST_ONE = (
@@ -279,10 +280,12 @@ def fields_of(key: str) -> tuple[str, ...]:
 def changes_of(values: dict[str, Any]) -> dict[str, Any]:
     """What a recipe (``to_dict()``) changes of its experiment at its scale, under the names that people type.
 
-    ``classes`` is left out: it follows from the data. Keys that today's recipes don't have are left out as well.
+    ``classes`` is left out: it follows from the data. Keys that today's recipes don't have are left out as well, and
+    those that an older core did not have were at their defaults.
     """
     plain = recipe(values["experiment"], values["scale"]).to_dict()
-    changed = {k: v for k, v in values.items() if k in plain and k != "classes" and v != plain[k]}
+    whole = {k: {**DEFAULTS, **values}[k] for k in plain}
+    changed = {k: v for k, v in whole.items() if k != "classes" and v != plain[k]}
     for short, fields in _ALIASES.items():
         if all(name in changed for name in fields) and len({changed[name] for name in fields}) == 1:
             changed[short] = [changed.pop(name) for name in fields][0]

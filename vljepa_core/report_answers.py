@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from vljepa_core.blind import with_gain
 from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
 from vljepa_core.extrapolation import ALONG, LAST, Curve
@@ -216,3 +217,42 @@ def found_line(records: Sequence[Record]) -> Display:
             f"{round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct."
         )
     return bullets(lines or ["Run 5 and Run 6 are not recorded yet."])
+
+
+def memory_table(records: Sequence[Record]) -> Display:
+    """Runs 5 and 6 and their blind twin, without and with a memory of the decoder's own; seeds share a row.
+
+    Args:
+        records: of "run5", "run6" and "run5_blind", with any number of vectors.
+    """
+    twins = [record for record in records if record.recipe["plan_source"] == "none"]
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        memory = record.recipe.get("decoder_memory", 0)
+        kind = record.experiment, record.recipe["plan_vectors"], memory
+        groups.setdefault((_place(record), *kind), []).append(record)
+    rows = []
+    for (_, _, vectors, memory), found in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] != "run6")):
+        gains = [with_gain(record, twins).metrics.get("gain_over_blind") for record in found]
+        blind = found[0].recipe["plan_source"] == "none"
+        constant = [f"{vectors} of its one plan"] * blind + [f"{memory} of its memory"] * bool(memory)
+        rows.append([
+            f"{escape(title(found[0]))}<small>{escape(_where(found))}</small>",
+            " and ".join(constant) or "none",
+            _seeds(found, lambda r: f"{r.value('val_loss'):.3f}"),
+            _seeds(found, lambda r: f"{r.value('infonce') + 0.0:.2f}") if not blind else NOT_APPLICABLE,
+            "".join(f"<div>{_with_interval(gain)}</div>" for gain in gains if gain)
+            or (NOT_APPLICABLE if blind else NOT_MEASURED),
+        ])  # fmt: skip
+    head = ["run", "constant vectors that the decoder reads", "nats per byte", "InfoNCE, bits",
+            "gain over its twin, bits per caption"]  # fmt: skip
+    return html_table("What a memory of its own does for a decoder. In brackets: 95% interval over images.", head, rows)
+
+
+def _seeds(records: Sequence[Record], cell: Callable[[Record], str]) -> str:
+    """A line for each seed."""
+    return "".join(f"<div>{cell(record)}</div>" for record in records)
+
+
+def _with_interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]".replace(" ", "&nbsp;")

@@ -88,7 +88,8 @@ class DecoderCache:
     def __init__(self, decoder: TextDecoder, plan: Tensor, length: int) -> None:
         pooled = plan.mean(dim=1)
         self.bias = None if decoder.plan_bias is None else decoder.plan_bias(pooled)[:, None]  # (B, 1, D)
-        self.blocks = [BlockCache(block, plan, pooled, length) for block in decoder.blocks]
+        read = decoder.with_memory(plan)
+        self.blocks = [BlockCache(block, read, pooled, length) for block in decoder.blocks]
 
     @property
     def filled(self) -> int:
@@ -126,7 +127,10 @@ class DecoderBlock(nn.Module):
         plan_bias: Tensor | None,
         mask: Tensor | None,
     ) -> Tensor:
-        """x (B, N, D), plan (B, K, D), pooled (B, D), plan_bias (B, 1, D) -> (B, N, D); causal without ``mask``."""
+        """x (B, N, D), plan and memory (B, K + M, D), pooled (B, D), plan_bias (B, 1, D) -> (B, N, D).
+
+        Causal without ``mask``.
+        """
         h = self.norm_attn(x)
         if self.film_attn is not None:
             h = self.film_attn(h, pooled)
@@ -172,6 +176,9 @@ class TextDecoder(nn.Module):
     them), or of the captions from BOS to end (``"blank"``) is zeroed at the input, and has to be written all the same:
     what the decoder can't read from the text so far it has to read from the plan. Blanking whole captions is the
     parallel prediction of CapPa (Tschannen et al. 2023).
+
+    ``memory`` vectors of the decoder's own, learned and the same for all images, lie beside the plan where
+    cross-attention reads it (persistent memory; Sukhbaatar et al. 2019). They are weights: nothing more is sent.
     """
 
     def __init__(
@@ -190,6 +197,7 @@ class TextDecoder(nn.Module):
         word_dropout: str,
         input_dropout: str = "none",
         input_dropout_rate: float = 0.0,
+        memory: int = 0,
     ) -> None:
         super().__init__()
         stronger, refactored = variant == "stronger", variant == "refactored"
@@ -205,6 +213,7 @@ class TextDecoder(nn.Module):
         )
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, vocab, bias=False)
+        self.memory = nn.Parameter(torch.randn(memory, dim) * 0.02) if memory else None
         self.plan_dropout = plan_dropout if stronger else 0.0
         self.word_dropout_rate = word_dropout_rate if refactored else 0.0
         self.word_dropout_kind = word_dropout
@@ -233,6 +242,12 @@ class TextDecoder(nn.Module):
         kept = torch.rand(ids.shape, device=ids.device) >= self.input_dropout_rate
         return embedded * kept.gather(1, unit)[..., None]
 
+    def with_memory(self, plan: Tensor) -> Tensor:
+        """What cross-attention reads: plan (B, K, D) and the memory (M, D) -> (B, K + M, D)."""
+        if self.memory is None:
+            return plan
+        return torch.cat([plan, self.memory.to(plan.dtype).expand(len(plan), -1, -1)], dim=1)
+
     def prefix_mask(self, length: int, device: torch.device) -> Tensor | None:
         """bool (length, length): causal, but every position sees the whole prefix. None without a prefix."""
         if self.prefix_length == 0:
@@ -251,8 +266,9 @@ class TextDecoder(nn.Module):
         mask = self.prefix_mask(x.shape[1], x.device)
         pooled = plan.mean(dim=1)
         bias = None if self.plan_bias is None else self.plan_bias(pooled)[:, None]
+        read = self.with_memory(plan)
         for block in self.blocks:
-            x = block(x, plan, pooled, bias, mask)
+            x = block(x, read, pooled, bias, mask)
         return self.head(self.norm(x))[:, self.prefix_length :]
 
     def start(self, plan: Tensor, max_tokens: int) -> DecoderCache:

@@ -81,6 +81,7 @@ class VLJEPA(nn.Module):
                 word_dropout=r.word_dropout,
                 input_dropout=r.input_dropout,
                 input_dropout_rate=r.input_dropout_rate,
+                memory=r.decoder_memory,
             )
         else:
             self.classifier = nn.Linear(r.dim, r.classes)
