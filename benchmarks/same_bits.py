@@ -52,7 +52,7 @@ def made_by(checkout: Path, names: list[str], data: Path, changes: dict[str, dic
 
 
 def same(key: str, before: Any, now: Any) -> bool:
-    """Whether what a record held is what it holds now; a metric or an interval that it did not have is no difference."""
+    """Whether what a record held is what it holds now; a metric or an interval that it lacked is no difference."""
     if key != "metrics":
         return before == now
     return all(

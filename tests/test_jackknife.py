@@ -69,7 +69,9 @@ def test_intervals_of_the_captions_variety_cover() -> None:
         return [*found.values(), metrics.unique_share(captions), metrics.unique_words(captions)]
 
     many = [measured(drawn()) for _ in range(250)]
-    for name, of_all in zip(["top", "distinct_1", "distinct_2", "unique", "words"], zip(*many, strict=True), strict=True):
+    for name, of_all in zip(
+        ["top", "distinct_1", "distinct_2", "unique", "words"], zip(*many, strict=True), strict=True
+    ):
         truth = np.mean([m.value for m in of_all])
         share = np.mean([m.low <= truth <= m.high for m in of_all])
         assert 0.88 <= share <= 0.995, (name, share)

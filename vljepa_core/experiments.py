@@ -153,5 +153,7 @@ ANSWERS: dict[str, Control] = {
     "run5": Control("run2", RUN5),
     "run6": Control("run2", RUN6),
     # The blind twin of both: they differ in how a plan is made, and it has none to make.
-    "run5_blind": Control("run2", {**{key: RUN5[key] for key in ("init", "captions", "decoder_memory", "label_smoothing")}, **_BLIND}),
+    "run5_blind": Control(
+        "run2", {**{key: RUN5[key] for key in ("init", "captions", "decoder_memory", "label_smoothing")}, **_BLIND}
+    ),
 }

@@ -193,7 +193,7 @@ COMBINED: dict[str, Rung] = {
     "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
     "run6_without_memory": Rung(
         "Run 6 without memory", without(RUN6, "decoder_memory"), True,
-        "As Run 6 was at first. As many bits, and a larger loss than its blind twin's, whose one plan serves as memory.",
+        "As Run 6 was at first. As many bits, and a larger loss than its twin's, whose one plan serves it as memory.",
     ),
     "run6_text_first": Rung(
         "Run 6 without memory, its decoder under the mean plan for the first half",

@@ -48,11 +48,11 @@ EVALUATION = (
 # Core hashes of earlier code that computes the same bits: what has changed since is not reached by the recipes that
 # there were then. Each was shown by `python benchmarks/same_bits.py COMMIT`: weights, history, metrics and captions of
 # every experiment of that commit at smoke, made by both. Their records stand as if made by today's code.
-SAME_BITS = {  # core hash -> its commit; of the last one, with decoder_memory=0 in Runs 5, 6 and their twin
+SAME_BITS = {  # core hash -> its commit
     "ef12cccb9bce4ecc": "4ff99e3",
     "f829073fc07c8614": "8c01ba7",
     "96da6bffa39ad356": "d2b1d65",
-    "037be3ab92377c30": "47b815e",
+    "037be3ab92377c30": "47b815e",  # with decoder_memory=0 in Runs 5, 6 and their twin
 }
 
 

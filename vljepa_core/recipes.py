@@ -203,8 +203,8 @@ _IMAGE_ONLY = (
     "hinge_weight sigreg_weight vicreg_weight"
 ).split()
 _CAPTION_ONLY = (
-    "captions decoder_memory input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight vicreg_weight "
-    "pretrain keep_best"
+    "captions decoder_memory input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight "
+    "vicreg_weight pretrain keep_best"
 ).split()
 _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
