@@ -219,30 +219,35 @@ def found_line(records: Sequence[Record]) -> Display:
     return bullets(lines or ["Run 5 and Run 6 are not recorded yet."])
 
 
+_ORDER = ("run6", "run5", "run5_blind")
+
+
 def memory_table(records: Sequence[Record]) -> Display:
     """Runs 5 and 6 and their blind twin, without and with a memory of the decoder's own; seeds share a row.
 
     Args:
         records: of "run5", "run6" and "run5_blind", with any number of vectors.
     """
-    twins = [record for record in records if record.recipe["plan_source"] == "none"]
+    # One with fewer vectors is a question of its own, and nobody's twin.
+    most = max(record.recipe["plan_vectors"] for record in records)
+    twins = [r for r in records if r.recipe["plan_source"] == "none" and r.recipe["plan_vectors"] == most]
     groups: dict[tuple, list[Record]] = {}
     for record in records:
-        memory = record.recipe.get("decoder_memory", 0)
-        kind = record.experiment, record.recipe["plan_vectors"], memory
+        kind = _ORDER.index(record.experiment), record.recipe.get("decoder_memory", 0), record.recipe["plan_vectors"]
         groups.setdefault((_place(record), *kind), []).append(record)
     rows = []
-    for (_, _, vectors, memory), found in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] != "run6")):
+    for (_, _, memory, vectors), seeds in sorted(groups.items()):
+        found = sorted(seeds, key=lambda record: record.seed)
         gains = [with_gain(record, twins).metrics.get("gain_over_blind") for record in found]
         blind = found[0].recipe["plan_source"] == "none"
         constant = [f"{vectors} of its one plan"] * blind + [f"{memory} of its memory"] * bool(memory)
+        gained = "".join(f"<div>{_with_interval(gain)}</div>" for gain in gains if gain) or NOT_MEASURED
         rows.append([
             f"{escape(title(found[0]))}<small>{escape(_where(found))}</small>",
             " and ".join(constant) or "none",
             _seeds(found, lambda r: f"{r.value('val_loss'):.3f}"),
-            _seeds(found, lambda r: f"{r.value('infonce') + 0.0:.2f}") if not blind else NOT_APPLICABLE,
-            "".join(f"<div>{_with_interval(gain)}</div>" for gain in gains if gain)
-            or (NOT_APPLICABLE if blind else NOT_MEASURED),
+            NOT_APPLICABLE if blind else _seeds(found, lambda r: f"{r.value('infonce') + 0.0:.2f}"),
+            NOT_APPLICABLE if blind else gained,
         ])  # fmt: skip
     head = ["run", "constant vectors that the decoder reads", "nats per byte", "InfoNCE, bits",
             "gain over its twin, bits per caption"]  # fmt: skip
