@@ -261,6 +261,27 @@ def test_costs_and_predictions_are_those_of_records_and_describe() -> None:
     assert network == 128 * 4 * 4 * 1280 * 2, "features in float16, 4 x 4 of 1,280 numbers for each of 128 images"
 
 
+def test_what_memory_does_stands_beside_each_runs_own_twin() -> None:
+    loss = {"val_loss": metric(1.0)}
+    run = made_up("run6", metrics=loss)  # as it is today: with memory
+    old = made_up("run6", metrics=loss, recipe={"decoder_memory": 0})
+    blind = {"metrics": {**loss, "infonce": metric(0.0)}}
+    twin, old_twin, narrow = (
+        dataclasses.replace(
+            made_up("run5_blind", **blind, recipe=changes),
+            captions=[{**row, "nats": row["nats"] + more} for row in run.captions],
+        )
+        for changes, more in (({}, 1.0), ({"decoder_memory": 0}, -1.0), ({"decoder_memory": 0, "plan_vectors": 1}, 9.0))
+    )
+    table = report_answers.memory_table([narrow, old, twin, run, old_twin])
+    rows = re.findall(r"<tr>(.*?)</tr>", table.html, re.DOTALL)[1:]
+    rows = [[" ".join(re.sub(r"<[^>]+>", " ", c).replace("&nbsp;", " ").split()) for c in r.split("</td>")] for r in rows]
+    assert [row[0].split()[-1] for row in rows] == ["none", "memory", "plan", "plan", "memory"]
+    bit = 1 / 0.693147
+    assert rows[0][3].startswith(f"{-bit:+.2f} [") and rows[1][3].startswith(f"{bit:+.2f} [")
+    assert "1 of its one plan" in rows[2][0] and rows[2][3] == "does not apply", "one vector: nobody's twin"
+
+
 def test_the_comparison_ends_in_what_was_found() -> None:
     said = report_answers.found_line([made_up("run5", bits=0.01), made_up("run6", bits=2.5)]).alt
     assert (
