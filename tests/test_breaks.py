@@ -275,7 +275,9 @@ def test_what_memory_does_stands_beside_each_runs_own_twin() -> None:
     )
     table = report_answers.memory_table([narrow, old, twin, run, old_twin])
     rows = re.findall(r"<tr>(.*?)</tr>", table.html, re.DOTALL)[1:]
-    rows = [[" ".join(re.sub(r"<[^>]+>", " ", c).replace("&nbsp;", " ").split()) for c in r.split("</td>")] for r in rows]
+    rows = [
+        [" ".join(re.sub(r"<[^>]+>", " ", c).replace("&nbsp;", " ").split()) for c in r.split("</td>")] for r in rows
+    ]
     assert [row[0].split()[-1] for row in rows] == ["none", "memory", "plan", "plan", "memory"]
     bit = 1 / 0.693147
     assert rows[0][3].startswith(f"{-bit:+.2f} [") and rows[1][3].startswith(f"{bit:+.2f} [")
