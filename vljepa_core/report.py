@@ -122,7 +122,7 @@ def results_table(
     if trivial:
         caption += " Trivial baselines are of this build's data where no other is named."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
-        caption += " In brackets: 95% interval over images."
+        caption += " In brackets: 95% interval over images; of several seeds, from the lowest end to the highest."
     return html_table(caption, head, rows)
 
 
@@ -148,7 +148,8 @@ def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] 
             _cell([record], name),
             number(name, chance(found["n"]).get(name, 0.0)) if found else NOT_MEASURED,
         ])  # fmt: skip
-    caption = f"{title(record)}: what its decoder makes of the plan. In brackets: 95% interval."
+    caption = f"{title(record)}: what its decoder makes of the plan. In brackets: 95% interval; "
+    caption += "of several seeds, from the lowest end to the highest."
     if (found := metric(record, "image_r1")) is not None:
         caption += f" Retrieval among {found['n']} images of this build; InfoNCE can show at most "
         caption += f"{math.log2(metric(record, 'infonce')['n']):.1f} bits there."
@@ -338,6 +339,9 @@ def _cell(runs: list[Any], name: str) -> str:
     if len(set(values)) == 1:
         return number(name, values[0])
     text = f"{number(name, statistics.mean(values))} ± {number(name, statistics.stdev(values))}"
+    if all(m.get("low") is not None for m in found):
+        low, high = min(m["low"] for m in found), max(m["high"] for m in found)
+        text += f"<small>[{number(name, low)}, {number(name, high)}]</small>"
     return text + (f"<small>{len(found)} of {len(runs)} seeds</small>" if len(found) < len(runs) else "")
 
 
