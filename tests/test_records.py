@@ -295,7 +295,7 @@ def without_memory(experiment: str, vectors: int = 16) -> list[Record]:
 
 
 def test_memory_turns_the_order_of_a_seeing_run_and_its_twin_as_chapter_9_says() -> None:
-    """In all three seeds: behind the twin without memory, with it ahead (Run 6) or level; a twin of one vector is behind."""
+    """With every seed: behind the twin without memory, with it ahead or level; a twin of one vector is behind."""
     twins, narrow = without_memory("run5_blind"), without_memory("run5_blind", vectors=1)
     assert all(gain_over_blind(one, twin).high < 0 for one, twin in zip(narrow, twins, strict=True)), "loses its lead"
     for name in ("run5", "run6"):

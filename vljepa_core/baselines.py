@@ -44,25 +44,28 @@ def blind_memoriser(
     max_length: int,
     smoothing: float = 0.0,
     vocabulary: int = tokenizer.VOCAB_SIZE,
+    tokens: tokenizer.Tokens = tokenizer,
 ) -> float:
-    """Least mean cross-entropy (nats per predicted id) on these captions of a model that sees no image.
+    """Least mean cross-entropy (nats per predicted byte) on these captions of a model that sees no image.
 
     A caption is predicted as in training: BOS, its bytes, EOS, cut at ``max_length`` ids (the cut drops EOS); BOS is
     given. With smoothing eps the target at a prefix is torch's: ``1 - eps`` on the next id plus ``eps/V`` on each of
     V ids. The best answer is the mean of the targets that follow that prefix, and its loss their mean's entropy.
     Without smoothing the sum over a caption telescopes: a caption costs ``-log`` of its share among the (cut)
-    captions, ``log(n)`` nats for each of n different ones.
+    captions, ``log(n)`` nats for each of n different ones. Of ``tokens`` of several bytes these are what is predicted.
 
     Raises:
         ValueError: no captions, or ``max_length`` < 2, which leaves nothing to predict.
     """
     if not len(captions) or max_length < 2:
         raise ValueError(f"{len(captions)} captions cut at {max_length} ids: nothing to predict")
-    ids = tokenizer.encode_batch(sorted(captions), max_length)  # sorted: equal prefixes are neighbours
+    ids = tokens.encode_batch(sorted(captions), max_length)  # sorted: equal prefixes are neighbours
+    if tokens is not tokenizer:  # pieces sort in another order than their bytes
+        ids = ids[np.lexsort(ids.T[::-1])]
     opens = np.zeros(len(ids), dtype=bool)  # opens[i]: row i has another prefix than the row before it
     opens[0] = True
     rest = smoothing / vocabulary
-    nats, predicted = 0.0, 0
+    nats = 0.0
     for column in ids.T[1:]:
         prefixes = np.flatnonzero(opens)
         opens[1:] |= column[1:] != column[:-1]
@@ -75,8 +78,7 @@ def blind_memoriser(
         seen = np.bincount(prefix, minlength=len(prefixes))  # different ids that follow; 0 where the caption has ended
         nats += np.dot(size[prefix], _surprise(q))
         nats += np.dot(size[seen > 0], vocabulary - seen[seen > 0]) * _surprise(rest)
-        predicted += int(count.sum())
-    return float(nats / predicted)
+    return float(nats / int(tokens.bytes_predicted(ids).sum()))
 
 
 def _surprise(q: np.ndarray | float) -> np.ndarray | float:
@@ -149,11 +151,12 @@ def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, f
     """
     if recipe.objective != "caption":
         return {}
-    eps = recipe.label_smoothing
-    blind = blind_memoriser(examples["train"].texts, recipe.max_length, eps, recipe.vocab_size)
+    eps, train = recipe.label_smoothing, examples["train"]
+    blind = blind_memoriser(train.texts, recipe.max_length, eps, recipe.vocab_size, train.tokens)
     floors = {"blind memoriser of the training captions": blind}
     if eps > 0:
-        floors[f"all bytes known, smoothing {eps:g}"] = smoothing_floor(eps, recipe.vocab_size)
+        ids_per_byte = (train.ids[:, 1:] != tokenizer.PAD).sum() / train.tokens.bytes_predicted(train.ids).sum()
+        floors[f"all bytes known, smoothing {eps:g}"] = smoothing_floor(eps, recipe.vocab_size) * float(ids_per_byte)
     return floors
 
 
@@ -200,7 +203,8 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
         for label, value in loss_floors(recipe, examples).items()
     ]
     if recipe.label_smoothing > 0:
-        plain = blind_memoriser(examples["train"].texts, recipe.max_length, 0.0, recipe.vocab_size)
+        train = examples["train"]
+        plain = blind_memoriser(train.texts, recipe.max_length, 0.0, recipe.vocab_size, train.tokens)
         label = "blind memoriser of the training captions, without smoothing"
         floors.append(Baseline(label, plain, "this build", "baselines.of_run"))
     return {name: tuple(lines) for name, lines in {**found, "train_loss": floors}.items()}

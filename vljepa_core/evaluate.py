@@ -85,7 +85,7 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
     captions: dict[str, list[str]] = {"reference": validation.texts}
     for name, temperature in (("greedy", 0.0), ("sampled", recipe.temperature)):
         draws = torch.Generator().manual_seed(seed)
-        captions[name] = generate(model.decoder, plans, recipe.max_new_tokens, temperature, draws)
+        captions[name] = generate(model.decoder, plans, recipe.max_new_tokens, temperature, draws, validation.tokens)
         found |= metrics.caption_metrics(name, validation.texts, validation.references, captions[name])
     found["greedy_exact"] = metrics.recited(validation.texts, captions["greedy"])
     for name, written in captions.items():

@@ -19,12 +19,14 @@ def generate(
     max_new_tokens: int,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
+    tokens: tokenizer.Tokens = tokenizer,
 ) -> list[str]:
     """Captions of plans (B, K, D), at most ``max_new_tokens`` ids each (EOS included).
 
     ``temperature`` 0 is greedy; above 0 samples from softmax(logits / temperature). All random numbers are drawn
     beforehand with ``generator``, which lives on the CPU: one for every caption and byte. So a seed means the same
-    draw on every device, and a caption does not depend on what it is decoded beside.
+    draw on every device, and a caption does not depend on what it is decoded beside. ``tokens``: what the decoder's ids
+    stand for.
     """
     training, device = decoder.training, plan.device
     decoder.eval()
@@ -36,7 +38,7 @@ def generate(
     for rows in torch.arange(len(plan), device=device).split(CPU_BATCH if device.type == "cpu" else max(1, len(plan))):
         _decode(decoder, plan[rows], temperature, None if draws is None else draws[rows], ids, rows)
     decoder.train(training)
-    return [tokenizer.decode(row) for row in ids.tolist()]
+    return [tokens.decode(row) for row in ids.tolist()]
 
 
 def _decode(

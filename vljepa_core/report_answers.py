@@ -12,7 +12,7 @@ from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import setting, settings, title
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
-from vljepa_core.recipes import Recipe
+from vljepa_core.recipes import Recipe, recipe
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, bullets, html_table
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
@@ -49,14 +49,19 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
     return html_table(note, head, rows)
 
 
-def _place(record: Record) -> tuple[str, str, int, int]:
+def _place(record: Record) -> tuple[str, str, int, int, int]:
     """What seeds of one experiment have in common; nothing else may be averaged."""
-    return record.data, record.scale, record.dataset["n_train"], record.provenance["steps"]
+    pixels = record.recipe["image_size"] if record.recipe["plan_source"] == "image" else 0
+    return record.data, record.scale, record.dataset["n_train"], record.provenance["steps"], pixels
 
 
 def _where(records: list[Record]) -> str:
     """Data, scale, seeds and steps of records of one place."""
-    return f"{settings(records)}, {records[0].provenance['steps']:,} steps"
+    first = records[0]
+    pixels = first.recipe["image_size"]
+    usual = recipe(first.experiment, first.scale).image_size
+    seen = f", {pixels} pixels" if first.recipe["plan_source"] == "image" and pixels != usual else ""
+    return f"{settings(records)}, {first.provenance['steps']:,} steps{seen}"
 
 
 def _asked(name: str, threshold: Threshold) -> list[str]:
@@ -176,24 +181,24 @@ def cost_table(records: Sequence[Record]) -> Display:
 
 def predicted_table(recipes: Sequence[Recipe]) -> Display:
     """Memory and time of recipes on GPUs by their data sheets: predicted, measured on none of them."""
-    found = [(recipe, describe(recipe)) for recipe in recipes]
+    found = [(wanted, describe(wanted)) for wanted in recipes]
     rows = [
         ["trainable parameters", *(f"{each['parameters']['total']:,}" for _, each in found)],
         ["memory, MiB", *(f"{each['memory_bytes']['total'] / 2**20:,.0f}" for _, each in found)],
-        ["optimiser steps", *(f"{steps_of(recipe, recipe.n_train):,}" for recipe, _ in found)],
+        ["optimiser steps", *(f"{steps_of(wanted, wanted.n_train):,}" for wanted, _ in found)],
     ]
     for card in range(len(found[0][1]["cards"])):
         cells = []
-        for recipe, each in found:
+        for wanted, each in found:
             one = each["cards"][card]
             seconds = max(one["seconds"].values())
-            whole = human_time(seconds * steps_of(recipe, recipe.n_train))
+            whole = human_time(seconds * steps_of(wanted, wanted.n_train))
             cells.append(
                 f"{1e3 * seconds:.1f} ms per step<small>{whole} in all; waits for {escape(one['waits_for'])}; at "
                 f"least {1e3 * one['at_least']:.1f} ms where operators are not issued one by one</small>"
             )
         rows.append([escape(found[0][1]["cards"][card]["card"]), *cells])
-    head = ["", *(f"{escape(title(recipe.to_dict()))}<small>{escape(recipe.scale)}</small>" for recipe in recipes)]
+    head = ["", *(f"{escape(title(wanted.to_dict()))}<small>{escape(wanted.scale)}</small>" for wanted in recipes)]
     note = (
         "Predicted from operators, bytes and data sheets, not measured: bfloat16 arithmetic, float32 memory. Counted "
         "is the step of the captioner with its cross-entropy; the further losses and the validations are not."
@@ -234,14 +239,15 @@ def memory_table(records: Sequence[Record]) -> Display:
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         kind = _ORDER.index(record.experiment), record.recipe.get("decoder_memory", 0), record.recipe["plan_vectors"]
-        groups.setdefault((_place(record), *kind), []).append(record)
+        *data, pixels = _place(record)
+        groups.setdefault((*data, *kind, pixels), []).append(record)
     rows = []
-    for (_, _, memory, vectors), seeds in sorted(groups.items()):
+    for (*_, memory, vectors, _), seeds in sorted(groups.items()):
         found = sorted(seeds, key=lambda record: record.seed)
         gains = [with_gain(record, twins).metrics.get("gain_over_blind") for record in found]
         blind = found[0].recipe["plan_source"] == "none"
         constant = [f"{vectors} of its one plan"] * blind + [f"{memory} of its memory"] * bool(memory)
-        gained = "".join(f"<div>{_with_interval(gain)}</div>" for gain in gains if gain) or NOT_MEASURED
+        gained = "".join(f"<div>{_with_interval(gain) if gain else NOT_MEASURED}</div>" for gain in gains)
         rows.append([
             f"{escape(title(found[0]))}<small>{escape(_where(found))}</small>",
             " and ".join(constant) or "none",

@@ -43,6 +43,7 @@ class Resident:
             rows = torch.arange(len(examples), device=device)
             self.source = rows if plan_source == "table" else torch.zeros_like(rows)
         self.lengths = (examples.ids != tokenizer.PAD).sum(axis=1)
+        self.tokens, self.bytes = examples.tokens, examples.tokens.bytes_predicted(examples.ids)
         self.told: Tensor | None = None
         if words:
             self.told = torch.from_numpy(word_bags(examples.texts)).to(device)
@@ -58,7 +59,7 @@ class Resident:
         return self.told
 
     def targets(self, index: np.ndarray) -> int:
-        """How many terms a batch's mean cross-entropy has: its predicted bytes, or its labels."""
+        """How many terms a batch's mean cross-entropy has: its predicted ids, or its labels."""
         return int((self.lengths[index] - 1).sum()) if self._captions else len(index)
 
     @property
@@ -69,6 +70,7 @@ class Resident:
         """The first n of it, or all where there are fewer; views, no copies."""
         part = copy.copy(self)
         part.source, part.ids, part.lengths = self.source[:n], self.ids[:n], self.lengths[:n]
+        part.bytes = self.bytes[:n]
         part.told = None if self.told is None else self.told[:n]
         return part
 
@@ -118,7 +120,7 @@ class TrainingResident(Resident):
             return
         each = [len(texts) for texts in examples.references]
         texts = [text for texts in examples.references for text in texts]
-        ids = tokenizer.encode_batch(texts, max_length)
+        ids = examples.tokens.encode_batch(texts, max_length)
         self._all_ids = torch.from_numpy(ids.astype(np.int32)).to(device)
         self._all_lengths = (ids != tokenizer.PAD).sum(axis=1)
         self._all_words = torch.from_numpy(word_bags(texts)).to(device) if words else None

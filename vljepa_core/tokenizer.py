@@ -8,12 +8,23 @@ more than ``max_length - 2`` bytes keeps its first ``max_length - 1`` and has no
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 BYTE_OFFSET = 4
 VOCAB_SIZE = BYTE_OFFSET + 256  # 260
+
+
+class Tokens(Protocol):
+    """What turns captions into ids and back: this module, or ``pieces.Pieces``."""
+
+    def encode_batch(self, texts: Sequence[str], max_length: int) -> np.ndarray: ...
+
+    def decode(self, ids: Iterable[int]) -> str: ...
+
+    def bytes_predicted(self, ids: np.ndarray) -> np.ndarray: ...
 
 
 def encode(text: str, max_length: int) -> list[int]:
@@ -24,7 +35,11 @@ def encode(text: str, max_length: int) -> list[int]:
 
 def encode_batch(texts: Sequence[str], max_length: int) -> np.ndarray:
     """Ids of many texts, uint16 ``(N, L)``, padded with PAD to the longest, ``L <= max_length``."""
-    rows = [encode(text, max_length) for text in texts]
+    return padded([encode(text, max_length) for text in texts])
+
+
+def padded(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    """Rows of ids as one table, uint16 (N, L), padded with PAD to the longest."""
     table = np.full((len(rows), max(map(len, rows), default=0)), PAD, dtype=np.uint16)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
@@ -40,3 +55,8 @@ def decode(ids: Iterable[int]) -> str:
         if i >= BYTE_OFFSET:
             data.append(int(i) - BYTE_OFFSET)
     return data.decode("utf-8", errors="replace")
+
+
+def bytes_predicted(ids: np.ndarray) -> np.ndarray:
+    """Bytes that a decoder writes for each row of ids (N, L), EOS counting as one, BOS being given: int64 (N,)."""
+    return (ids != PAD).sum(axis=1) - 1

@@ -12,6 +12,7 @@ from vljepa_core import tokenizer
 from vljepa_core.datasets.categories import CategoryFinder
 from vljepa_core.datasets.dataset import DataError, Dataset
 from vljepa_core.recipes import Recipe
+from vljepa_core.tokenizer import Tokens
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Examples:
         ids: uint16 (N, L) token ids of ``texts``, padded with PAD.
         labels: int64 (N,) indices into the dataset's categories for classification, else None.
         features: float16 (N, P, C), what a frozen network sees in the images, where that is what plans are made from.
+        tokens: what ``ids`` were made by.
     """
 
     images: np.ndarray
@@ -35,6 +37,7 @@ class Examples:
     ids: np.ndarray
     labels: np.ndarray | None
     features: np.ndarray | None = None
+    tokens: Tokens = tokenizer
 
     @property
     def seen(self) -> np.ndarray:
@@ -46,8 +49,9 @@ class Examples:
 
     def first(self, n: int) -> Examples:
         """The first ``n`` of these examples, or all where there are fewer."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Examples(**{name: None if value is None else value[:n] for name, value in values.items()})
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "tokens"}
+        first = {name: None if value is None else value[:n] for name, value in values.items()}
+        return dataclasses.replace(self, **first)
 
 
 def select(dataset: Dataset, recipe: Recipe, seed: int, features: np.ndarray | None = None) -> dict[str, Examples]:
@@ -59,12 +63,22 @@ def select(dataset: Dataset, recipe: Recipe, seed: int, features: np.ndarray | N
     if dataset.image_size != recipe.image_size:
         raise DataError(f"{dataset.name}: images are {dataset.image_size} px, the recipe wants {recipe.image_size} px")
     train = _select_split(dataset, recipe, "train", recipe.n_train, np.random.default_rng([seed, 0]), features)
+    if recipe.vocab_size > tokenizer.VOCAB_SIZE:
+        from vljepa_core.pieces import Pieces
+
+        train = _retold(train, Pieces((text for each in train.references for text in each), recipe.vocab_size), recipe)
     if recipe.validate_on == "train":
         return {"train": train, "val": train.first(recipe.n_val)}
-    return {
-        "train": train,
-        "val": _select_split(dataset, recipe, "val", recipe.n_val, np.random.default_rng([seed, 1]), features),
-    }
+    validation = _select_split(dataset, recipe, "val", recipe.n_val, np.random.default_rng([seed, 1]), features)
+    return {"train": train, "val": _retold(validation, train.tokens, recipe)}
+
+
+def _retold(examples: Examples, tokens: Tokens, recipe: Recipe) -> Examples:
+    """The same examples, their captions in other ids."""
+    if tokens is examples.tokens:
+        return examples
+    ids = tokens.encode_batch(examples.texts, recipe.max_length)
+    return dataclasses.replace(examples, ids=ids, tokens=tokens)
 
 
 def _select_split(
