@@ -367,7 +367,7 @@ def _reported(published: PublishedRun, name: str) -> str:
 
 
 def _elsewhere(baseline: Baseline) -> str:
-    return "" if baseline.data == "this build" else f" ({escape(baseline.data)})"
+    return "" if baseline.data == "this build" else f" ({baseline.data})"
 
 
 def _floors(record: Any, name: str) -> str:
@@ -382,16 +382,16 @@ def _baselines(
     if name in _COST:
         return NOT_APPLICABLE
     lines = [
-        f"{escape(number(name, b.value))}<small>{escape(b.label)}{_elsewhere(b)}</small>"
+        (number(name, b.value), f"{b.label}{_elsewhere(b)}")
         for b in (*trivial.get(name, ()), *published.baselines.get(name, ()))
     ]
-    lines += [f"{escape(value)}<small>{escape(label)}</small>" for value, label in _own_yardsticks(record, name)]
+    lines += _own_yardsticks(record, name)
     if partner is not None and name.startswith(("greedy_", "sampled_", "val_")) and (found := metric(partner, name)):
-        lines.append(f"{number(name, found['value'])}<small>a trained blind model (this build)</small>")
+        lines.append((number(name, found["value"]), "a trained blind model (this build)"))
     majority = metric(record, "majority")
     if name == "accuracy" and majority:
-        lines.append(f"{number(name, majority['value'])}<small>always the largest class (this build)</small>")
-    return "".join(f"<div>{line}</div>" for line in lines) or NOT_MEASURED
+        lines.append((number(name, majority["value"]), "always the largest class (this build)"))
+    return "".join(f"<small><b>{escape(value)}</b> {escape(label)}</small>" for value, label in lines) or NOT_MEASURED
 
 
 def _own_yardsticks(record: Any, name: str) -> list[tuple[str, str]]:

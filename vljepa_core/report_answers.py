@@ -49,19 +49,23 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
     return html_table(note, head, rows)
 
 
-def _place(record: Record) -> tuple[str, str, int, int, int]:
+def _place(record: Record) -> tuple[str, str, int, int, int, int]:
     """What seeds of one experiment have in common; nothing else may be averaged."""
+    made = record.scale, record.dataset["n_train"], record.provenance["steps"]
     pixels = record.recipe["image_size"] if record.recipe["plan_source"] == "image" else 0
-    return record.data, record.scale, record.dataset["n_train"], record.provenance["steps"], pixels
+    return record.data, *made, record.recipe["vocab_size"], pixels
 
 
 def _where(records: list[Record]) -> str:
-    """Data, scale, seeds and steps of records of one place."""
+    """Data, scale, seeds and steps of records of one place, and what of their recipe is not the usual."""
     first = records[0]
-    pixels = first.recipe["image_size"]
-    usual = recipe(first.experiment, first.scale).image_size
-    seen = f", {pixels} pixels" if first.recipe["plan_source"] == "image" and pixels != usual else ""
-    return f"{settings(records)}, {first.provenance['steps']:,} steps{seen}"
+    usual = recipe(first.experiment, first.scale)
+    said = [settings(records), f"{first.provenance['steps']:,} steps"]
+    if first.recipe["plan_source"] == "image" and first.recipe["image_size"] != usual.image_size:
+        said.append(f"{first.recipe['image_size']} pixels")
+    if first.recipe["vocab_size"] != usual.vocab_size:
+        said.append("in pieces of words")
+    return ", ".join(said)
 
 
 def _asked(name: str, threshold: Threshold) -> list[str]:
@@ -228,7 +232,8 @@ _ORDER = ("run6", "run5", "run5_blind")
 
 
 def memory_table(records: Sequence[Record]) -> Display:
-    """Runs 5 and 6 and their blind twin, without and with a memory of the decoder's own; seeds share a row.
+    """Runs 5 and 6 and their blind twin, without and with a memory of the decoder's own, in bytes and in pieces of words;
+    seeds share a row.
 
     Args:
         records: of "run5", "run6" and "run5_blind", with any number of vectors.
@@ -257,7 +262,7 @@ def memory_table(records: Sequence[Record]) -> Display:
         ])  # fmt: skip
     head = ["run", "constant vectors that the decoder reads", "nats per byte", "InfoNCE, bits",
             "gain over its twin, bits per caption"]  # fmt: skip
-    return html_table("What a memory of its own does for a decoder. In brackets: 95% interval over images.", head, rows)
+    return html_table("What a decoder has for the language, and what is gained by seeing. In brackets: 95% interval over images.", head, rows)
 
 
 def _seeds(records: Sequence[Record], cell: Callable[[Record], str]) -> str:
