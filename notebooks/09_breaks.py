@@ -48,6 +48,7 @@ answers = vljepa_core.recorded_sweep("answers")  # the same two, trained longer 
 longer = {name: [record for record in answers if record.experiment == name] for name in names}
 twins = [record for record in (*answers, *vljepa_core.recorded("run5_blind")) if record.experiment == "run5_blind"]
 before = vljepa_core.recorded_sweep("without_memory")  # all three as they were before their decoder had a memory
+pieces = vljepa_core.recorded_sweep("pieces")  # the longer runs, their decoder writing pieces of words instead of bytes
 blinds = [*twins, blind]
 ladder = report_breaks.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
 here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and two more rungs of this build
@@ -178,7 +179,7 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # frees the plan from being needed for something else. The curves further below, and the chapter "How few bytes", are of Run 6 without it.
 
 # %%
-report_answers.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins])
+report_answers.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins, *pieces])
 
 # %% [markdown]
 # ## How we know

@@ -232,8 +232,7 @@ _ORDER = ("run6", "run5", "run5_blind")
 
 
 def memory_table(records: Sequence[Record]) -> Display:
-    """Runs 5 and 6 and their blind twin, without and with a memory of the decoder's own, in bytes and in pieces of words;
-    seeds share a row.
+    """Runs 5 and 6 and their blind twin: without and with a memory of the decoder's own, in bytes and in pieces of words.
 
     Args:
         records: of "run5", "run6" and "run5_blind", with any number of vectors.
@@ -262,7 +261,8 @@ def memory_table(records: Sequence[Record]) -> Display:
         ])  # fmt: skip
     head = ["run", "constant vectors that the decoder reads", "nats per byte", "InfoNCE, bits",
             "gain over its twin, bits per caption"]  # fmt: skip
-    return html_table("What a decoder has for the language, and what is gained by seeing. In brackets: 95% interval over images.", head, rows)
+    note = "What a decoder has for the language, and what is gained by seeing. In brackets: 95% interval over images."
+    return html_table(note, head, rows)
 
 
 def _seeds(records: Sequence[Record], cell: Callable[[Record], str]) -> str:
