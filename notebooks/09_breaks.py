@@ -45,10 +45,10 @@ records = {name: goals.with_controls(vljepa_core.run(name, **settings), runs[nam
 blind = vljepa_core.run("run5_blind", **settings)  # trained without sight of any image: the twin of both
 recorded = {name: vljepa_core.recorded(name) for name in names}
 answers = vljepa_core.recorded_sweep("answers")  # the same two, trained longer on more photographs
-longer = {name: [record for record in answers if record.experiment == name] for name in names}
-twins = [record for record in (*answers, *vljepa_core.recorded("run5_blind")) if record.experiment == "run5_blind"]
+pieces = vljepa_core.recorded_sweep("pieces")  # and these, their decoder writing pieces of words instead of bytes
+longer = {name: [record for record in (*answers, *pieces) if record.experiment == name] for name in names}
+twins = [*(r for r in (*answers, *pieces) if r.experiment == "run5_blind"), *vljepa_core.recorded("run5_blind")]
 before = vljepa_core.recorded_sweep("without_memory")  # all three as they were before their decoder had a memory
-pieces = vljepa_core.recorded_sweep("pieces")  # the longer runs, their decoder writing pieces of words instead of bytes
 blinds = [*twins, blind]
 ladder = report_breaks.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
 here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and two more rungs of this build
@@ -179,7 +179,7 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # frees the plan from being needed for something else. The curves further below, and the chapter "How few bytes", are of Run 6 without it.
 
 # %%
-report_answers.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins, *pieces])
+report_answers.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins])
 
 # %% [markdown]
 # ## How we know

@@ -11,7 +11,16 @@ from typing import Any
 from vljepa_core.blind import mismatch, with_gain
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import at_random_weights, get, metric, series, setting, settings, title
+from vljepa_core.figures.reading import (
+    at_random_weights,
+    get,
+    in_another_form,
+    metric,
+    series,
+    setting,
+    settings,
+    title,
+)
 from vljepa_core.figures.units import PROBES, counted, number, unit_of
 from vljepa_core.geometry import MEASURES
 from vljepa_core.probes import chance
@@ -288,11 +297,11 @@ def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]])
 
 
 def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
-    """Runs on the same data at the same scale belong together; nothing else may be averaged."""
+    """Runs on the same data at the same scale, in the same form, belong together; nothing else may be averaged."""
     groups: dict[tuple, list[Any]] = {}
     for run in recorded:
         data = get(get(run, "dataset", {}), "name") or get(run, "data")
-        groups.setdefault((data, get(run, "scale")), []).append(run)
+        groups.setdefault((data, get(run, "scale"), in_another_form(run)), []).append(run)
     return list(groups.values())
 
 

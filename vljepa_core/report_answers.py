@@ -10,9 +10,9 @@ from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
 from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import setting, settings, title
+from vljepa_core.figures.reading import in_another_form, setting, settings, title
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
-from vljepa_core.recipes import Recipe, recipe
+from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, bullets, html_table
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
@@ -49,23 +49,15 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
     return html_table(note, head, rows)
 
 
-def _place(record: Record) -> tuple[str, str, int, int, int, int]:
+def _place(record: Record) -> tuple:
     """What seeds of one experiment have in common; nothing else may be averaged."""
     made = record.scale, record.dataset["n_train"], record.provenance["steps"]
-    pixels = record.recipe["image_size"] if record.recipe["plan_source"] == "image" else 0
-    return record.data, *made, record.recipe["vocab_size"], pixels
+    return record.data, *made, in_another_form(record)
 
 
 def _where(records: list[Record]) -> str:
-    """Data, scale, seeds and steps of records of one place, and what of their recipe is not the usual."""
-    first = records[0]
-    usual = recipe(first.experiment, first.scale)
-    said = [settings(records), f"{first.provenance['steps']:,} steps"]
-    if first.recipe["plan_source"] == "image" and first.recipe["image_size"] != usual.image_size:
-        said.append(f"{first.recipe['image_size']} pixels")
-    if first.recipe["vocab_size"] != usual.vocab_size:
-        said.append("in pieces of words")
-    return ", ".join(said)
+    """Data, scale, seeds and steps of records of one place."""
+    return f"{settings(records)}, {records[0].provenance['steps']:,} steps"
 
 
 def _asked(name: str, threshold: Threshold) -> list[str]:
@@ -232,7 +224,7 @@ _ORDER = ("run6", "run5", "run5_blind")
 
 
 def memory_table(records: Sequence[Record]) -> Display:
-    """Runs 5 and 6 and their blind twin: without and with a memory of the decoder's own, in bytes and in pieces of words.
+    """Runs 5 and 6 and their blind twin: without and with a memory of the decoder's own, in bytes and in pieces.
 
     Args:
         records: of "run5", "run6" and "run5_blind", with any number of vectors.
@@ -243,8 +235,9 @@ def memory_table(records: Sequence[Record]) -> Display:
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         kind = _ORDER.index(record.experiment), record.recipe.get("decoder_memory", 0), record.recipe["plan_vectors"]
-        *data, pixels = _place(record)
-        groups.setdefault((*data, *kind, pixels), []).append(record)
+        *data, form = _place(record)
+        spelt = record.recipe["vocab_size"]
+        groups.setdefault((*data, spelt, *kind, form), []).append(record)
     rows = []
     for (*_, memory, vectors, _), seeds in sorted(groups.items()):
         found = sorted(seeds, key=lambda record: record.seed)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vljepa_core.experiments import RUN6
+from vljepa_core.tokenizer import VOCAB_SIZE
+
 TITLES = {
     "test0": "Test 0",
     "run1": "Run 1",
@@ -31,9 +34,22 @@ def title(record: Any) -> str:
 
 
 def setting(record: Any) -> str:
-    """What a run ran on: "scenes, laptop, seed 0"."""
+    """What a run ran on: "scenes, laptop, seed 0"; with what it saw or wrote in another form than its like."""
     data = get(get(record, "dataset", {}), "name") or get(record, "data", "unknown data")
-    return f"{data}, {get(record, 'scale', 'unknown scale')}, seed {get(record, 'seed', 'unknown')}"
+    parts = [data, get(record, "scale", "unknown scale"), *in_another_form(record)]
+    return f"{', '.join(parts)}, seed {get(record, 'seed', 'unknown')}"
+
+
+def in_another_form(record: Any) -> tuple[str, ...]:
+    """What tells a run from others of its name: its images' size, and pieces of words instead of bytes."""
+    made = get(record, "recipe", {})
+    found = []
+    if made.get("plan_source", "image") == "image" and made.get("visual", "vit") != "vit":
+        pixels = made.get("image_size", RUN6["image_size"])
+        found += [f"{pixels} pixels"] * (pixels != RUN6["image_size"])
+    if made.get("vocab_size", VOCAB_SIZE) > VOCAB_SIZE:
+        found.append("in pieces of words")
+    return tuple(found)
 
 
 def settings(records: list[Any]) -> str:
