@@ -282,16 +282,22 @@ def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:
     assert broke(rungs["pretrained_direct"])
 
 
-def test_both_answers_in_pieces_reach_every_floor_on_photographs_as_the_readme_says() -> None:
+def test_what_the_answers_in_pieces_reach_is_what_the_readme_says() -> None:
     text = " ".join((REPOSITORY / "README.md").read_text().split())
-    assert "every floor that was set beforehand is reached by both" in text
     spelt = recorded_sweep("pieces")
     twins = [r for r in spelt if r.experiment == "run5_blind"]
+    missed, distinct = set(), []
     for run in (r for r in spelt if r not in twins):
-        judged = [each for each in judge(run, twins) if each.applies]
-        assert all(each.floor_met for each in judged), (run.experiment, run.seed)
-        reached = {each.measure for each in judged if each.goal_met}
-        assert reached == ({"category"} if run.experiment == "run6" else {"category", "retrieval"})
+        judged = {each.measure: each for each in judge(run, twins) if each.applies}
+        short = {name for name, each in judged.items() if not each.floor_met}
+        missed |= {(run.experiment, run.seed, name) for name in short}
+        distinct += [f"{run.value('greedy_unique'):.1%}"] if ("greedy_unique" in short) else []
+        if run.seed == 0:
+            reached = {name for name, each in judged.items() if each.goal_met}
+            assert reached == ({"category"} if run.experiment == "run6" else {"category", "retrieval"})
+    assert "every floor that was set beforehand is reached by both with the first seed" in text
+    assert all(seed > 0 and (name, what) == ("run6", "greedy_unique") for name, seed, what in missed), missed
+    assert f"{' and '.join(distinct)} of Run 6's captions are distinct, where 85% were asked" in text
 
 
 def without_memory(experiment: str, vectors: int = 16) -> list[Record]:
