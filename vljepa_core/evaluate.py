@@ -12,7 +12,7 @@ from vljepa_core import metrics
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.datasets.shapes import COLOURS, SHAPES
 from vljepa_core.generate import generate
-from vljepa_core.geometry import MEASURES, plan_geometry
+from vljepa_core.geometry import LIMITS, MEASURES, plan_geometry
 from vljepa_core.linear_probes import category_probes, frozen_plans, thumbnails
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
@@ -140,7 +140,7 @@ def _geometry(plans: torch.Tensor) -> dict[str, Metric]:
     if len(array) < 3:  # a single one would be left where one is left out
         return {name: Metric(value, None, None, len(array)) for name, value in plan_geometry(array).items()}
     found = metrics.jackknife_metrics(lambda rows: list(plan_geometry(array[rows]).values()), len(array))
-    return dict(zip(MEASURES, found, strict=True))
+    return {name: metrics.within(metric, *LIMITS[name]) for name, metric in zip(MEASURES, found, strict=True)}
 
 
 def _shape_accuracy(references: list[str], generated: list[str]) -> dict[str, Metric]:

@@ -7,6 +7,14 @@ import numpy as np
 # Share of the plans' length below which a difference is float32's rounding.
 ROUNDING = 1e-7
 MEASURES = ("plan_cosine", "plan_rank", "plan_centred_rank", "plan_vector_rank", "plan_variance_share")
+# What each can be at least, and at most.
+LIMITS = {
+    "plan_cosine": (-1.0, 1.0),
+    "plan_rank": (0.0, float("inf")),
+    "plan_centred_rank": (0.0, float("inf")),
+    "plan_vector_rank": (0.0, float("inf")),
+    "plan_variance_share": (0.0, 1.0),
+}
 
 
 def plan_geometry(plans: np.ndarray) -> dict[str, float]:

@@ -75,8 +75,16 @@ def jackknife_metrics(
     values, half = jackknife(statistic, n)
     if half is None:
         return [Metric(float(v), None, None, n) for v in values]
-    limits = zip(values, np.maximum(values - half, least), np.minimum(values + half, most), strict=True)
-    return [Metric(float(value), float(low), float(high), n) for value, low, high in limits]
+    found = [Metric(float(v), float(v - h), float(v + h), n) for v, h in zip(values, half, strict=True)]
+    return [within(metric, least, most) for metric in found]
+
+
+def within(metric: Metric, least: float, most: float) -> Metric:
+    """The metric, its interval cut at what is possible at least and at most; never away from its value."""
+    if metric.low is None or metric.high is None:
+        return metric
+    low, high = max(metric.low, min(least, metric.value)), min(metric.high, max(most, metric.value))
+    return Metric(metric.value, low, high, metric.n)
 
 
 def balanced_accuracy(labels: np.ndarray, right: np.ndarray) -> Metric:

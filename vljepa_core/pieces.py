@@ -1,7 +1,7 @@
 """Longer tokens than bytes: pieces of words, learned from the training captions (byte-pair encoding, by SentencePiece).
 
-Ids 0 to 259 are the byte tokenizer's, special ids included; those above are pieces. Text comes back as it was, byte for
-byte: a character that no piece covers is spelt in bytes.
+Ids 0 to 259 are the byte tokenizer's, special ids included; those above are pieces. Text comes back as it was: a
+character that no piece covers is spelt in bytes. The one exception is U+2581, SentencePiece's sign for a space.
 """
 
 from __future__ import annotations

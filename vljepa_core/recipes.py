@@ -101,7 +101,7 @@ class Recipe:
     pretrain_epochs: int = 0
     keep_best: bool = False  # early stopping: of all validated epochs, the weights with the lowest validation loss
     # evaluation
-    max_new_tokens: int = 80
+    max_new_tokens: int = 80  # ids, so that a caption in pieces of words may be longer than one in bytes
     temperature: float = 0.7
     validate_every: int = 1  # epochs; after the last one always
     probe_images: int = 100  # validation images decoded greedily at each validation, for the collapse curve

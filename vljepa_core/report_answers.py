@@ -230,7 +230,7 @@ def memory_table(records: Sequence[Record]) -> Display:
         records: of "run5", "run6" and "run5_blind", with any number of vectors.
     """
     # One with fewer vectors is a question of its own, and nobody's twin.
-    most = max(record.recipe["plan_vectors"] for record in records)
+    most = max((record.recipe["plan_vectors"] for record in records), default=0)
     twins = [r for r in records if r.recipe["plan_source"] == "none" and r.recipe["plan_vectors"] == most]
     groups: dict[tuple, list[Record]] = {}
     for record in records:

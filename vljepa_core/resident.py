@@ -123,6 +123,7 @@ class TrainingResident(Resident):
         ids = examples.tokens.encode_batch(texts, max_length)
         self._all_ids = torch.from_numpy(ids.astype(np.int32)).to(device)
         self._all_lengths = (ids != tokenizer.PAD).sum(axis=1)
+        self._all_bytes = examples.tokens.bytes_predicted(ids)
         self._all_words = torch.from_numpy(word_bags(texts)).to(device) if words else None
         self._captions_of = np.stack([np.cumsum([0, *each[:-1]]), each], axis=1)  # first and number, (N, 2)
 
@@ -133,7 +134,7 @@ class TrainingResident(Resident):
         first, number = self._captions_of.T
         chosen = first + np.random.default_rng([seed, 8, epoch]).integers(number)
         rows = torch.from_numpy(chosen).to(self.ids.device)
-        self.ids, self.lengths = self._all_ids[rows], self._all_lengths[chosen]
+        self.ids, self.lengths, self.bytes = self._all_ids[rows], self._all_lengths[chosen], self._all_bytes[chosen]
         self.told = None if self._all_words is None else self._all_words[rows]
         self._drawn = epoch
 

@@ -20,11 +20,17 @@ VOCAB_SIZE = BYTE_OFFSET + 256  # 260
 class Tokens(Protocol):
     """What turns captions into ids and back: this module, or ``pieces.Pieces``."""
 
-    def encode_batch(self, texts: Sequence[str], max_length: int) -> np.ndarray: ...
+    def encode_batch(self, texts: Sequence[str], max_length: int) -> np.ndarray:
+        """Ids of many texts, uint16 (N, L), padded with PAD."""
+        ...
 
-    def decode(self, ids: Iterable[int]) -> str: ...
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids up to the first EOS."""
+        ...
 
-    def bytes_predicted(self, ids: np.ndarray) -> np.ndarray: ...
+    def bytes_predicted(self, ids: np.ndarray) -> np.ndarray:
+        """Bytes that a decoder writes for each row of ids (N, L), EOS counting as one: int64 (N,)."""
+        ...
 
 
 def encode(text: str, max_length: int) -> list[int]:
