@@ -72,13 +72,16 @@ def main(commit: str, changes: dict[str, dict]) -> int:
         finally:
             subprocess.run([*git, "worktree", "remove", "--force", str(old)], check=True)
         now = made_by(REPOSITORY, list(before["found"]), Path(folder) / "new-data", changes)
+    if unknown := changes.keys() - before["found"].keys():
+        sys.exit(f"{commit} has no experiment {', '.join(sorted(unknown))}")
     different = 0
     for name, values in before["found"].items():
         differing = [key for key in COMPARED if not same(key, values[key], now["found"][name][key])]
         print(f"{name}: {'the same' if not differing else 'differs in ' + ', '.join(differing)}")
         different += bool(differing)
     if different == 0:
-        print(f'"{before["core"]}": "{commit}",')
+        held = f"  # with {', '.join(sys.argv[2:])}" if changes else ""
+        print(f'"{before["core"]}": "{commit}",{held}')
     return int(different > 0)
 
 
@@ -87,7 +90,12 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     asked: dict[str, dict] = {}
     for argument in sys.argv[2:]:
-        experiment, _, pair = argument.partition(":")
-        key, _, value = pair.partition("=")
-        asked.setdefault(experiment, {})[key] = json.loads(value)
+        experiment, colon, pair = argument.partition(":")
+        key, equals, value = pair.partition("=")
+        if not (colon and equals):
+            sys.exit(f"{argument}: expected EXPERIMENT:KEY=VALUE, e.g. run6:decoder_memory=0")
+        try:
+            asked.setdefault(experiment, {})[key] = json.loads(value)
+        except json.JSONDecodeError:
+            asked.setdefault(experiment, {})[key] = value
     sys.exit(main(sys.argv[1], asked))

@@ -175,14 +175,14 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # (`decoder_memory`; they are weights, and nothing more is sent) ought to catch up: it does. After 1,000 steps on photographs Run 6, 4.5 to 5.2 bits behind before, is
 # clearly ahead with two seeds of three, with the third not told from level, as is Run 5 with all. The twin gets the same memory, for fairness; it has hardly any use for it.
 #
+# Since then the memory is part of Runs 5 and 6. The rung with memory alone tells that it does not break the collapse: it is no reason to look at the picture. It brought that run
+# from 1.366 to 1.343 nats per byte. The curves further below, and the chapter "How few bytes", are of Run 6 without it.
+#
 # **And less to spell.** Most of what a decoder learns in its first thousand steps is spelling. With 1,024 ids instead of 260, pieces of words that are learned from the
 # training captions (`vocab_size`), a caption has a third as many of them. Expected of Run 6 were better captions and a few more bits (the rung
 # `run6_pieces`). Both came in the longer runs, and the gain over the twin, which has pieces as well, grew for both; the captions of Run 5 became no better (CIDEr). A caption may have
 # 80 ids, bytes or pieces: in bytes 4 to 6% of the greedy ones end there, in pieces none. Runs 5 and 6 keep the study's bytes; the rows *in pieces of words* are
 # the longer runs in pieces (`sweeps/pieces.toml`, `pieces-run6.toml`).
-#
-# Since then the memory is part of Runs 5 and 6. The rung with memory alone tells that it does not break the collapse: it is no reason to look at the picture. It brought that run
-# from 1.366 to 1.343 nats per byte. The curves further below, and the chapter "How few bytes", are of Run 6 without it.
 
 # %%
 report_answers.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins])
