@@ -114,8 +114,9 @@ figures.rung_bits(here)
 # expected to. Nor do good tokens alone: read through the query as published, ImageNet features bring next to nothing. The same features read
 # directly by the plan's queries break it at once, with the published loss, smoothing and diversity included. So neither of two suspicions is the
 # whole reason; they hold together. A short way is of no use while there is nothing to see at its end, and good tokens are of none while the
-# query's tokens stand between. From nothing, the changes of Run 5 together get something through. The alignment
-# was expected to carry it; without it most of that still arrives (0.50 bits of 0.67). Which of the others are needed is open where the table has no row for it.
+# query's tokens stand between. From nothing, the changes of Run 5 together get something through. Alignment
+# and the normalisation over images were expected to carry it; without either most of that still arrives (0.50 and 0.63 bits of 0.67). Which of the others are needed
+# is open where the table has no row for it.
 #
 # All rungs with all readings. R@1 over chance: how often a caption finds its own image, as a multiple of guessing.
 
