@@ -59,7 +59,7 @@ BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_us
 HTML := $(BUILD)/_build/html/index.html
 
 EXPECT_smoke := about 5 minutes, 2 of them for the environment
-EXPECT_laptop := about 19 minutes on 2 cores that multiply in bfloat16, 1 or 2 of them for the environment
+EXPECT_laptop := about 20 minutes on 2 cores that multiply in bfloat16, 1 or 2 of them for the environment
 EXPECT_paper := hours on a CUDA GPU, days without; what is finished is kept, and an interrupted run resumes
 
 .PHONY: help book notebooks records data test bench lab env pairs lint clean full-clean FORCE
