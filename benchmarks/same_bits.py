@@ -71,9 +71,9 @@ def main(commit: str, changes: dict[str, dict]) -> int:
             before = made_by(old, [], Path(folder) / "old-data")
         finally:
             subprocess.run([*git, "worktree", "remove", "--force", str(old)], check=True)
+        if unknown := changes.keys() - before["found"].keys():
+            sys.exit(f"{commit} has no experiment {', '.join(sorted(unknown))}")
         now = made_by(REPOSITORY, list(before["found"]), Path(folder) / "new-data", changes)
-    if unknown := changes.keys() - before["found"].keys():
-        sys.exit(f"{commit} has no experiment {', '.join(sorted(unknown))}")
     different = 0
     for name, values in before["found"].items():
         differing = [key for key in COMPARED if not same(key, values[key], now["found"][name][key])]

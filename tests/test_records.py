@@ -307,6 +307,22 @@ def test_what_the_answers_in_pieces_reach_is_what_the_readme_says() -> None:
     assert f"{' and '.join(distinct)} of Run 6's captions are distinct, where 85% were asked" in text
 
 
+def test_chapter_9_says_which_captions_end_at_80_ids_and_whose_get_better_in_pieces() -> None:
+    text = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+    seeing = {
+        sweep: [r for r in recorded_sweep(sweep) if r.experiment != "run5_blind"] for sweep in ("answers", "pieces")
+    }
+    lengths = {
+        sweep: [[len(row["greedy"].encode()) for row in r.captions if "greedy" in row] for r in runs]
+        for sweep, runs in seeing.items()
+    }
+    at_the_end = [round(100 * np.mean([n >= 79 for n in each])) for each in lengths["answers"]]
+    assert f"in bytes {min(at_the_end)} to {max(at_the_end)}% of the greedy ones end there, in pieces none" in text
+    assert max(max(each) for each in lengths["pieces"]) < 2 * 80, "80 pieces are some 260 bytes"
+    cider = {(s, r.experiment): r.value("greedy_cider") for s, runs in seeing.items() for r in runs if r.seed == 0}
+    assert cider["pieces", "run6"] > cider["answers", "run6"] and cider["pieces", "run5"] <= cider["answers", "run5"]
+
+
 def without_memory(experiment: str, vectors: int = 16) -> list[Record]:
     """Runs of 1,000 steps on photographs as they were before their decoder had a memory, by seed."""
     found = [r for r in recorded_sweep("without_memory") if (r.experiment, r.data) == (experiment, "flickr8k")]
@@ -328,6 +344,12 @@ def test_memory_turns_the_order_of_a_seeing_run_and_its_twin_as_chapter_9_says()
             lows[name].append(gain_over_blind(new, twin).low)
             assert gain_over_blind(new, twin).high > 0
     assert {name: sum(low > 0 for low in each) for name, each in lows.items()} == {"run5": 0, "run6": 2}, "of 3 seeds"
+    assert all(
+        one.value("val_loss") > old.value("val_loss") for one, old in zip(narrow, without_memory("run6"), strict=True)
+    )
+    behind = [-gain_over_blind(old, twin).value for old, twin in zip(without_memory("run6"), twins, strict=True)]
+    text = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+    assert f"Run 6, {min(behind):.1f} to {max(behind):.1f} bits behind before" in text
     with_it = np.mean([r.value("val_loss") for r in seeds_of("run5_blind")])
     assert abs(with_it - np.mean([r.value("val_loss") for r in twins])) < 0.015, "hardly any use for it"
     assert not broke(recorded_rungs("flickr8k")["memory"])

@@ -1,6 +1,7 @@
 """The ladder of interventions: each changes one thing of the published recipe, with what was expected of it beforehand.
 
-Written before any of these runs was made; a wrong expectation stays. All at one budget, ``BUDGET``. A rung *breaks the
+Written before any of these runs was made (but ``run6_without_memory``, which is what Run 6 was at first); a wrong
+expectation stays. All at one budget, ``BUDGET``. A rung *breaks the
 collapse* if the InfoNCE bound on validation images reaches ``rungs.WORTH_NAMING`` bits with its 95% interval
 above 0.
 """

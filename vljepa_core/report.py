@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -277,6 +277,11 @@ def dataset_table(dataset: Dataset) -> Display:
     quiet = sum(count == 0 for count in dataset.summary.values())
     note = f" {quiet} further checks (missing, broken or odd images and captions) found nothing." if quiet else ""
     return html_table(f"The data of this build: {dataset.name}.{note}", ["", dataset.name], rows)
+
+
+def a_line_each(records: Iterable[Any], cell: Callable[[Any], str]) -> str:
+    """A cell's line for each record, such as the seeds of a run, in their order."""
+    return "".join(f"<div>{cell(record)}</div>" for record in records)
 
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vljepa_core.blind import with_gain
 from vljepa_core.describe import describe
@@ -14,7 +14,7 @@ from vljepa_core.figures.reading import in_another_form, setting, settings, titl
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
 from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, bullets, html_table
+from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
 from vljepa_core.train import steps_of
 
@@ -248,19 +248,14 @@ def memory_table(records: Sequence[Record]) -> Display:
         rows.append([
             f"{escape(title(found[0]))}<small>{escape(_where(found))}</small>",
             " and ".join(constant) or "none",
-            _seeds(found, lambda r: f"{r.value('val_loss'):.3f}"),
-            NOT_APPLICABLE if blind else _seeds(found, lambda r: f"{r.value('infonce') + 0.0:.2f}"),
+            a_line_each(found, lambda r: f"{r.value('val_loss'):.3f}"),
+            NOT_APPLICABLE if blind else a_line_each(found, lambda r: f"{r.value('infonce') + 0.0:.2f}"),
             NOT_APPLICABLE if blind else gained,
         ])  # fmt: skip
     head = ["run", "constant vectors that the decoder reads", "nats per byte", "InfoNCE, bits",
             "gain over its twin, bits per caption"]  # fmt: skip
     note = "What a decoder has for the language, and what is gained by seeing. In brackets: 95% interval over images."
     return html_table(note, head, rows)
-
-
-def _seeds(records: Sequence[Record], cell: Callable[[Record], str]) -> str:
-    """A line for each seed."""
-    return "".join(f"<div>{cell(record)}</div>" for record in records)
 
 
 def _with_interval(found: Mapping[str, float]) -> str:

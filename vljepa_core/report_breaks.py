@@ -10,7 +10,7 @@ from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_MEASURED, bullets, html_table
+from vljepa_core.report import NOT_MEASURED, a_line_each, bullets, html_table
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
@@ -37,10 +37,10 @@ def rung_table(found: Found) -> Display:
         [
             escape(RUNGS[name].title) + f"<small>{escape(_changes(name))}</small>",
             f"{_expected(name)}<small>{escape(RUNGS[name].hypothesis)}</small>",
-            _lines(found[name], _bits),
-            _lines(found[name], lambda r: _metric(r, "greedy_unique")),
-            _lines(found[name], _over_chance),
-            _lines(found[name], lambda r: f"{r.provenance['train_seconds']:,.0f}"),
+            a_line_each(found[name], _bits),
+            a_line_each(found[name], lambda r: _metric(r, "greedy_unique")),
+            a_line_each(found[name], _over_chance),
+            a_line_each(found[name], lambda r: f"{r.provenance['train_seconds']:,.0f}"),
             f"{outcome(found[name])}<small>{as_expected(name, found[name])}</small>",
         ]
         for group in GROUPS
@@ -134,11 +134,6 @@ def _changes(name: str) -> str:
 
 def _expected(name: str) -> str:
     return "breaks the collapse" if RUNGS[name].breaks else "collapses"
-
-
-def _lines(records: Sequence[Record], cell) -> str:
-    """One line per seed, in their order."""
-    return "".join(f"<div>{cell(record)}</div>" for record in records)
 
 
 def _bits(record: Record) -> str:
