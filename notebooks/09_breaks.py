@@ -86,7 +86,7 @@ figures.timelines({f"{name}, this build": record for name, record in records.ite
 # ## The ladder
 #
 # Every rung is Run 2 with one change, at one budget of data and steps; then the changes together (Run 5), Run 5 with one of its parts left out, and
-# networks as encoders. What was expected of each was written into the code before any was run (`vljepa_core/interventions.py`), and a wrong
+# networks as encoders. What was expected of each was written into the code before it was run, but for Run 6 without memory, which came first (`vljepa_core/interventions.py`), and a wrong
 # expectation stays. A rung *breaks the collapse* if InfoNCE on validation images, a lower bound on what plan and caption share, reaches
 # 0.05 bits and its 95% interval lies above 0. That is little: it tells whether anything comes through, not whether it is enough.
 #
