@@ -67,6 +67,9 @@ def test_every_rung_is_a_recipe_with_its_expectation() -> None:
         ({"visual": "efficientnet_lite0", "stem": "convolutions"}, "stem"),
         ({"pretrain": "lejepa"}, "pretrain_epochs"),
         ({"pretrain": "align", "pretrain_epochs": 1}, "align_weight"),
+        ({"align_memory": 64}, "align_weight above 0"),
+        ({"align": "siglip", "align_weight": 1.0, "align_memory": 64}, "is of align='infonce'"),
+        ({"align_weight": 1.0, "align_memory": 31}, "holds no batch of 32"),
         ({"plan_source": "none", "align_weight": 1.0}, "sees no image"),
         ({"input_dropout": "bytes"}, "token, word, blank"),
     ],
@@ -115,6 +118,43 @@ def test_alignment_brings_plans_and_captions_together(changes) -> None:
         optimiser.step()
         seen.append(parts["align"].item())
     assert seen[-1] < 0.5 * seen[0]
+
+
+def test_earlier_pairs_are_further_candidates_and_the_oldest_go_first() -> None:
+    model, objective, (pixels, ids, words) = batch_of(align_weight=1.0, align_memory=40)
+    model.eval()
+    a, b = (side.detach() for side in model.auxiliary.both_sides(model.plan(pixels), words))
+    scale = model.auxiliary.log_scale.exp().item()
+
+    def one_by_one(further: int) -> float:  # every earlier batch was this one
+        nats = []
+        for mine, others in ((a, b), (b, a)):
+            candidates = torch.cat([others, *[others] * further])
+            for i, row in enumerate(mine):
+                nats.append(-torch.log_softmax(scale * candidates @ row, 0)[i].item())
+        return sum(nats) / len(nats)
+
+    for earlier in (0, 1, 2, 3, 4, 5, 5):  # five batches of 8 are all that 40 places hold
+        found = objective.loss(model, pixels, ids, words)[1]["align"].item()
+        assert found == pytest.approx(one_by_one(earlier), rel=1e-5)
+    kept = model.auxiliary.earlier
+    assert kept.seen == 56 and torch.equal(kept.plans, a.repeat(5, 1)) and torch.equal(kept.captions, b.repeat(5, 1))
+    other = torch.nn.functional.normalize(torch.randn(8, a.shape[1]), dim=1)
+    kept.add(other, other)
+    assert torch.equal(kept.plans[16:24], other), "56 = 16 beyond the first 40: these are the oldest"
+    assert torch.equal(kept.plans[24:], a.repeat(2, 1))
+    model.auxiliary.begin_epoch()
+    assert objective.loss(model, pixels, ids, words)[1]["align"].item() == pytest.approx(one_by_one(0), rel=1e-5)
+
+
+def test_no_picture_meets_its_own_caption_of_an_earlier_epoch() -> None:
+    r = recipe("run2", "smoke", n_train=32, batch_size=16, epochs=2, align_weight=1.0, align_memory=64)
+    trainer = Trainer(r, {"train": examples(32), "val": examples(8, seed=1)}, 0, CPU)
+    held = []
+    while not trainer.finished:
+        trainer.step()
+        held.append(int(trainer.model.auxiliary.earlier.seen))
+    assert held == [16, 32, 16, 32]
 
 
 def test_alignment_alone_at_first_trains_no_decoder() -> None:
@@ -298,6 +338,7 @@ def test_the_best_weights_are_kept_through_a_kill(tmp_path, monkeypatch) -> None
             captions="all", augment="flip", align_weight=0.3, words_weight=0.1, nested_plan=True, input_dropout="word"
         ),
         dict(pretrain="lejepa", pretrain_epochs=1, visual_training="frozen", sigreg_weight=0.1),
+        dict(align_weight=0.3, align_memory=40),
     ],
 )
 def test_resumed_equals_uninterrupted_with_interventions_on(changes) -> None:

@@ -26,7 +26,7 @@ MAY_DIFFER = frozenset(
     "plan_vectors plan_query_residual diversity_weight validate_every probe_images scored_images max_new_tokens "
     "temperature visual visual_weights visual_training encoder_rate stem plan_reads plan_norm nested_plan augment "
     "image_size "
-    "sigreg_weight vicreg_weight align align_weight words_weight hinge_weight hinge_margin".split()
+    "sigreg_weight vicreg_weight align align_weight align_memory words_weight hinge_weight hinge_margin".split()
 )
 
 

@@ -94,9 +94,19 @@ SINGLE: dict[str, Rung] = {
         "InfoNCE alone for two epochs, then both", dict(align_weight=0.3, pretrain="align", pretrain_epochs=2), True,
         "By the time that the decoder starts, the plan says something; it learns to listen before it knows the text.",
     ),
+    "align_memory": Rung(
+        "InfoNCE between plan and caption, against 1,024 earlier pairs as well",
+        dict(align_weight=0.3, align_memory=1_024), False,
+        "Among a thousand candidates brightness and colour are not enough to be found by. But what the plans read is "
+        "the query's tokens, and a harder question makes the way to the picture no shorter.",
+    ),
     "words": Rung(
         "the caption's words from the plan, in no order", dict(words_weight=0.1), True,
         "A text loss that can't be lowered by knowing grammar, only by knowing the topic.",
+    ),
+    "early_stopping": Rung(
+        "early stopping: the weights with the lowest validation loss", dict(keep_best=True), False,
+        "Eight epochs do not overfit, so there is nothing to stop, and no epoch in which a plan was used.",
     ),
     "hinge": Rung(
         "another image's plan must cost more", dict(hinge_weight=0.1), False,
@@ -195,6 +205,10 @@ COMBINED: dict[str, Rung] = {
         )
         for part, keys in _LEFT_OUT.items()
     },
+    "run5_align_memory": Rung(
+        "Run 5, its InfoNCE against 1,024 earlier pairs as well", dict(**RUN5, align_memory=1_024), True,
+        "Where plans do read the picture, a harder question asks for finer differences: a few more bits than Run 5.",
+    ),
     "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
     "run6_without_memory": Rung(
         "Run 6 without memory", without(RUN6, "decoder_memory"), True,

@@ -15,6 +15,7 @@ from vljepa_core import auxiliary_losses, distributed, tokenizer
 from vljepa_core.distributed import WHOLE, Part
 from vljepa_core.generate import generate
 from vljepa_core.geometry import plan_geometry
+from vljepa_core.model.auxiliary import AuxiliaryHeads
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe
 from vljepa_core.resident import Resident, padded_length
@@ -133,13 +134,8 @@ class Captioning:
             if r.vicreg_weight > 0:
                 found["vicreg"] = (r.vicreg_weight, auxiliary_losses.vicreg(places), whole)
         if r.align_weight > 0:
-            heads = model.auxiliary
-            of_plan, of_caption = (distributed.rows_of_all(x, mine) for x in heads.both_sides(plan, words))
-            if r.align == "infonce":
-                loss = auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale)
-            else:
-                loss = auxiliary_losses.siglip(of_plan, of_caption, heads.log_scale, heads.shift)
-            found["align"] = (r.align_weight, loss, whole)
+            sides = (distributed.rows_of_all(x, mine) for x in model.auxiliary.both_sides(plan, words))
+            found["align"] = (r.align_weight, self._alignment(model.auxiliary, *sides), whole)
         own_share = len(plan) / mine.rows if distributed.size() > 1 else 1.0
         if r.words_weight > 0:
             loss = auxiliary_losses.words_loss(model.auxiliary.word_logits(plan), words) * own_share
@@ -149,6 +145,17 @@ class Captioning:
             loss = auxiliary_losses.hinge(own, other, r.hinge_margin) * own_share
             found["hinge"] = (r.hinge_weight, loss, 1.0)
         return found
+
+    def _alignment(self, heads: AuxiliaryHeads, of_plan: Tensor, of_caption: Tensor) -> Tensor:
+        """How badly plans and captions (B, D) find each other, in this batch and, if they are kept, earlier ones."""
+        if self.recipe.align == "siglip":
+            return auxiliary_losses.siglip(of_plan, of_caption, heads.log_scale, heads.shift)
+        if heads.earlier is None:
+            return auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale)
+        earlier = heads.earlier
+        further = (earlier.captions.clone(), earlier.plans.clone(), earlier.filled)  # before this batch joins them
+        earlier.add(of_plan.detach(), of_caption.detach())
+        return auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale, further)
 
     def _lejepa(self, model: VLJEPA, pixels: Tensor, mine: Part) -> tuple[Tensor, dict]:
         """Pretraining without captions: two views of an image alike, all views together normally distributed."""

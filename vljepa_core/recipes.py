@@ -92,6 +92,7 @@ class Recipe:
     vicreg_weight: float = 0.0
     align: Literal["infonce", "siglip"] = "infonce"
     align_weight: float = 0.0  # plan against caption, within the batch
+    align_memory: int = 0  # InfoNCE: and against so many pairs of earlier batches, a larger batch in effect
     words_weight: float = 0.0  # the caption's words, in no order, from the plan
     hinge_weight: float = 0.0  # another image's plan should cost more, by hinge_margin
     hinge_margin: float = 5.0  # nats per caption
@@ -173,6 +174,14 @@ class Recipe:
             f"input_dropout='word' looks for spaces, which pieces of words (vocab_size={self.vocab_size}) hide",
         )
         need(self.pretrain != "align" or self.align_weight > 0, "pretrain='align' needs align_weight above 0")
+        need(
+            self.align_memory == 0 or (self.align_weight > 0 and self.align == "infonce"),
+            f"align_memory={self.align_memory} is of align='infonce' with align_weight above 0",
+        )
+        need(
+            self.align_memory == 0 or self.align_memory >= self.batch_size,
+            f"align_memory={self.align_memory} holds no batch of {self.batch_size}: batch_size or more, or 0",
+        )
         given = [name for name in _IMAGE_ONLY if getattr(self, name) != DEFAULTS[name]]
         need(
             self.plan_source == "image" or not given,
@@ -204,12 +213,12 @@ class Recipe:
 # What a recipe of an older core, which had fewer fields, was run with.
 DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
 _IMAGE_ONLY = (
-    "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight words_weight "
-    "hinge_weight sigreg_weight vicreg_weight"
+    "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight align_memory "
+    "words_weight hinge_weight sigreg_weight vicreg_weight"
 ).split()
 _CAPTION_ONLY = (
-    "captions decoder_memory input_dropout nested_plan align_weight words_weight hinge_weight sigreg_weight "
-    "vicreg_weight pretrain keep_best"
+    "captions decoder_memory input_dropout nested_plan align_weight align_memory words_weight hinge_weight "
+    "sigreg_weight vicreg_weight pretrain keep_best"
 ).split()
 _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "

@@ -193,6 +193,8 @@ class Trainer:
                 p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
         if p.position == 0:
             self._begin_epoch()
+            if self.model.auxiliary is not None:
+                self.model.auxiliary.begin_epoch()
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]
         for group in self.optimiser.param_groups:
