@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import metric, settings
+from vljepa_core.figures.reading import metric, place, settings
 from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
@@ -94,7 +94,7 @@ def summary(found: Found) -> Display:
     held = [name for name, records in asked.items() if as_expected(name, records) == "as expected"]
     records = [record for each in asked.values() for record in each]
     lines = [
-        f"{settings(records)}: {len(breaks)} of {len(asked)} rungs break the collapse"
+        f"{place(records)}: {len(breaks)} of {len(asked)} rungs break the collapse"
         + (f" ({'; '.join(breaks)})." if breaks else "."),
         f"{len(held)} of {len(asked)} came out as expected.",
     ]
@@ -115,10 +115,14 @@ def _caption(found: Found) -> str:
     steps = sorted({record.provenance["steps"] for record in records})
     took = " or ".join(f"{n:,}" for n in steps)
     text = (
-        f"{len(RUNGS) - len(missing)} of {len(RUNGS)} rungs, {settings(records)}, {took} steps. A rung breaks "
+        f"{len(RUNGS) - len(missing)} of {len(RUNGS)} rungs, {place(records)}, {took} steps. A rung breaks "
         f"the collapse with InfoNCE of at least {WORTH_NAMING:g} bits and a 95% interval above 0. A model that sees "
         "nothing has 0 bits, one caption for all images, and R@1 of 1 times chance."
     )
+    seeds = len({record.seed for record in records})
+    whole = sum(len(each) == seeds for each in found.values())
+    if whole < len(RUNGS) - len(missing):
+        text += f" {whole} rungs have all {seeds} seeds."
     if missing:
         text += f" Not run: {', '.join(missing)}."
     old = sum(record.source_hash not in (core_hash(), *SAME_BITS) for record in records)

@@ -63,6 +63,14 @@ def settings(records: list[Any]) -> str:
     return "; ".join(f"{w}, seed{'s' if len(s) > 1 else ''} {', '.join(s)}" for w, s in seeds.items())
 
 
+def place(records: list[Any]) -> str:
+    """Dataset, scale and seeds of runs of one place, whatever forms they are in: "flickr8k, laptop, seeds 0, 1"."""
+    record, seeds = records[0], sorted({get(record, "seed", "unknown") for record in records}, key=str)
+    data = get(get(record, "dataset", {}), "name") or get(record, "data", "unknown data")
+    where = f"{data}, {get(record, 'scale', 'unknown scale')}"
+    return f"{where}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
 def series(record: Any, key: str, since: int = 0) -> tuple[list[float], list[float]]:
     """Epochs (from ``since``) and values of one quantity over training; empty where it was not measured."""
     history = get(record, "history", [])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.reading import settings
+from vljepa_core.figures.reading import place
 from vljepa_core.figures.style import AMBER, BLUE, GREY, INK, VERMILLION, new_figure, styled
 from vljepa_core.interventions import RUNGS
 from vljepa_core.ladder import level_of, needed_bits
@@ -67,7 +67,7 @@ def rung_bits(found: Mapping[str, Sequence[Record]]) -> Display:
     ax.grid(False, axis="y")
     ax.set_xlabel("InfoNCE, bits")
     fig.legend(loc="outside upper left", ncols=2, alignment="left", fontsize=9)
-    where = settings(records)
+    where = place(records)
     alt = f"Bits through the plan by rung, {where}. {'. '.join(said)}."
     return show(
         fig,
@@ -89,11 +89,11 @@ def _rows(names: Sequence[str]) -> list[tuple[str, str]]:
 def _draw(ax: Axes, records: Sequence[Record], y: int, seeds: Sequence[int], ends: list[float]) -> str:
     """A rung's seeds, one under the other within its row; returns what they say."""
     words = []
-    for place, record in enumerate(records):
+    for row, record in enumerate(records):
         if (bits := record.metrics.get("infonce")) is None:
             words.append(f"seed {record.seed} not measured")
             continue
-        at = y + 0.22 * (place - (len(records) - 1) / 2)
+        at = y + 0.22 * (row - (len(records) - 1) / 2)
         marker = _MARKERS[seeds.index(record.seed) % len(_MARKERS)]
         breaks = bool(uses_plan(record))
         colour = VERMILLION if breaks else BLUE
