@@ -1,4 +1,4 @@
-"""``python -m vljepa_core data coco | check``: fetching COCO, and saying what a dataset holds."""
+"""``python -m vljepa_core data coco | check | resplit``: COCO fetched, a dataset looked through, or split anew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vljepa_core.files import data_dir
 
 def add_data_command(commands: argparse._SubParsersAction) -> None:
     """Add ``data`` and what belongs to it to the command line."""
-    data = commands.add_parser("data", help="fetch COCO, or say what a dataset holds")
+    data = commands.add_parser("data", help="fetch COCO, say what a dataset holds, or split one anew")
     actions = data.add_subparsers(dest="action", required=True)
 
     coco = actions.add_parser(
@@ -37,6 +37,18 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:
     check.add_argument("--size", type=int, default=64, help="side in pixels at which images are compared")
     check.add_argument("--preprocess", default="squash", help="squash (default) or crop")
     check.set_defaults(function=check_command)
+
+    again = actions.add_parser(
+        "resplit",
+        help="the same photographs with validation images that nothing was chosen on",
+        description="Make OUT a folder with FOLDER's images, which are linked to. Its validation images are drawn from "
+        "those that FOLDER trains on; FOLDER's own are trained on instead.",
+    )
+    again.add_argument("folder", type=Path, help="with images and captions_train*.json, captions_val*.json")
+    again.add_argument("out", type=Path, help="the new folder; its name is that of the data in records")
+    again.add_argument("--seed", type=int, default=1, help="of the draw (default 1)")
+    again.add_argument("--val", type=int, help="validation images (default: as many as FOLDER has)")
+    again.set_defaults(function=resplit_command)
 
 
 def coco_command(options: argparse.Namespace) -> int:
@@ -90,3 +102,12 @@ def check_command(options: argparse.Namespace) -> int:
     text, usable = check(options.folder, options.size, options.preprocess)
     print(text)
     return 0 if usable else 1
+
+
+def resplit_command(options: argparse.Namespace) -> int:
+    """Split a folder anew, and say how large the parts are."""
+    from vljepa_core.datasets.resplit import resplit
+
+    sizes = resplit(options.folder.expanduser(), options.out.expanduser(), options.seed, options.val)
+    print(f"{options.out}: {', '.join(f'{n:,} {split}' for split, n in sizes.items())}\nuse it: DATA={options.out}")
+    return 0
