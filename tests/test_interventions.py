@@ -120,31 +120,27 @@ def test_alignment_brings_plans_and_captions_together(changes) -> None:
     assert seen[-1] < 0.5 * seen[0]
 
 
-def test_earlier_pairs_are_further_candidates_and_the_oldest_go_first() -> None:
+def test_plans_are_told_from_earlier_captions_as_the_tower_sees_them_now_and_the_oldest_go_first() -> None:
     model, objective, (pixels, ids, words) = batch_of(align_weight=1.0, align_memory=40)
     model.eval()
-    a, b = (side.detach() for side in model.auxiliary.both_sides(model.plan(pixels), words))
-    scale = model.auxiliary.log_scale.exp().item()
-
-    def one_by_one(further: int) -> float:  # every earlier batch was this one
-        nats = []
-        for mine, others in ((a, b), (b, a)):
-            candidates = torch.cat([others, *[others] * further])
-            for i, row in enumerate(mine):
-                nats.append(-torch.log_softmax(scale * candidates @ row, 0)[i].item())
-        return sum(nats) / len(nats)
-
-    for earlier in (0, 1, 2, 3, 4, 5, 5):  # five batches of 8 are all that 40 places hold
-        found = objective.loss(model, pixels, ids, words)[1]["align"].item()
-        assert found == pytest.approx(one_by_one(earlier), rel=1e-5)
-    kept = model.auxiliary.earlier
-    assert kept.seen == 56 and torch.equal(kept.plans, a.repeat(5, 1)) and torch.equal(kept.captions, b.repeat(5, 1))
-    other = torch.nn.functional.normalize(torch.randn(8, a.shape[1]), dim=1)
-    kept.add(other, other)
-    assert torch.equal(kept.plans[16:24], other), "56 = 16 beyond the first 40: these are the oldest"
-    assert torch.equal(kept.plans[24:], a.repeat(2, 1))
-    model.auxiliary.begin_epoch()
-    assert objective.loss(model, pixels, ids, words)[1]["align"].item() == pytest.approx(one_by_one(0), rel=1e-5)
+    heads, rng = model.auxiliary, np.random.default_rng(0)
+    batches = [torch.from_numpy(rng.integers(1, 2048, words.shape)) for _ in range(7)]
+    for step, now in enumerate(batches):
+        a, b = (side.detach() for side in heads.both_sides(model.plan(pixels), now))
+        others = [heads.both_sides(model.plan(pixels), each)[1].detach() for each in batches[max(0, step - 5) : step]]
+        candidates, scale = torch.cat([b, *others]), heads.log_scale.exp().item()  # 40 places hold five batches of 8
+        nats = [-torch.log_softmax(scale * candidates @ row, 0)[i].item() for i, row in enumerate(a)]
+        back = [-torch.log_softmax(scale * a @ row, 0)[i].item() for i, row in enumerate(b)]
+        found = objective.loss(model, pixels, ids, now)[1]["align"].item()
+        assert found == pytest.approx((sum(nats) + sum(back)) / 16, rel=1e-5)
+        with torch.no_grad():
+            heads.caption_side[0].weight.mul_(1.1)  # training goes on, and what was seen before is seen with it
+    assert heads.earlier.seen == 56
+    heads.begin_epoch()
+    a, b = (side.detach() for side in heads.both_sides(model.plan(pixels), words))
+    alone = torch.nn.functional.cross_entropy(scale * a @ b.T, torch.arange(8))
+    alone = (alone + torch.nn.functional.cross_entropy(scale * b @ a.T, torch.arange(8))) / 2
+    assert objective.loss(model, pixels, ids, words)[1]["align"].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
 def test_no_picture_meets_its_own_caption_of_an_earlier_epoch() -> None:

@@ -47,21 +47,19 @@ def vicreg(z: Tensor) -> Tensor:
     return short + apart.square().sum(dim=(-2, -1)).mean() / dim / 25
 
 
-def infonce(a: Tensor, b: Tensor, log_scale: Tensor, further: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
+def infonce(a: Tensor, b: Tensor, log_scale: Tensor, further: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """Cross-entropy in nats of finding the own one among N, both ways (CLIP, Radford et al. 2021); a, b unit (N, D).
 
-    ``further``: candidates that are nobody's own, for a's rows to be told from and for b's, (M, D) each, and which of
-    them count, bool (M,).
+    ``further``: candidates for a's rows that are nobody's own, (M, D), and which of them count, bool (M,).
     """
     scale = log_scale.exp().clamp(max=100)
     similarity = scale * a @ b.T
-    sides = [similarity, similarity.T]
+    candidates = similarity
     if further is not None:
-        of_a, of_b, count = further
-        others = (scale * a @ of_a.T, scale * b @ of_b.T)
-        sides = [torch.cat([s, o.masked_fill(~count, -torch.inf)], 1) for s, o in zip(sides, others, strict=True)]
+        others, count = further
+        candidates = torch.cat([similarity, (scale * a @ others.T).masked_fill(~count, -torch.inf)], dim=1)
     own = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(sides[0], own) + F.cross_entropy(sides[1], own)) / 2
+    return (F.cross_entropy(candidates, own) + F.cross_entropy(similarity.T, own)) / 2
 
 
 def siglip(a: Tensor, b: Tensor, log_scale: Tensor, shift: Tensor) -> Tensor:

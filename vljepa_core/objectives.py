@@ -134,8 +134,8 @@ class Captioning:
             if r.vicreg_weight > 0:
                 found["vicreg"] = (r.vicreg_weight, auxiliary_losses.vicreg(places), whole)
         if r.align_weight > 0:
-            sides = (distributed.rows_of_all(x, mine) for x in model.auxiliary.both_sides(plan, words))
-            found["align"] = (r.align_weight, self._alignment(model.auxiliary, *sides), whole)
+            loss = self._alignment(model.auxiliary, plan, words, mine)
+            found["align"] = (r.align_weight, loss, whole)
         own_share = len(plan) / mine.rows if distributed.size() > 1 else 1.0
         if r.words_weight > 0:
             loss = auxiliary_losses.words_loss(model.auxiliary.word_logits(plan), words) * own_share
@@ -146,15 +146,15 @@ class Captioning:
             found["hinge"] = (r.hinge_weight, loss, 1.0)
         return found
 
-    def _alignment(self, heads: AuxiliaryHeads, of_plan: Tensor, of_caption: Tensor) -> Tensor:
-        """How badly plans and captions (B, D) find each other, in this batch and, if they are kept, earlier ones."""
+    def _alignment(self, heads: AuxiliaryHeads, plan: Tensor, words: Tensor, mine: Part) -> Tensor:
+        """How badly plans and captions of the whole batch find each other; plans also among earlier captions."""
+        of_plan, of_caption = (distributed.rows_of_all(x, mine) for x in heads.both_sides(plan, words))
         if self.recipe.align == "siglip":
             return auxiliary_losses.siglip(of_plan, of_caption, heads.log_scale, heads.shift)
         if heads.earlier is None:
             return auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale)
-        earlier = heads.earlier
-        further = (earlier.captions.clone(), earlier.plans.clone(), earlier.filled)  # before this batch joins them
-        earlier.add(of_plan.detach(), of_caption.detach())
+        further = (heads.earlier_captions(), heads.earlier.filled)  # before this batch joins them
+        heads.earlier.add(distributed.rows_of_all(words, mine))
         return auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale, further)
 
     def _lejepa(self, model: VLJEPA, pixels: Tensor, mine: Part) -> tuple[Tensor, dict]:

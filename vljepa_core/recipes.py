@@ -92,7 +92,7 @@ class Recipe:
     vicreg_weight: float = 0.0
     align: Literal["infonce", "siglip"] = "infonce"
     align_weight: float = 0.0  # plan against caption, within the batch
-    align_memory: int = 0  # InfoNCE: and against so many pairs of earlier batches, a larger batch in effect
+    align_memory: int = 0  # InfoNCE: plans are also told from so many captions of earlier batches
     words_weight: float = 0.0  # the caption's words, in no order, from the plan
     hinge_weight: float = 0.0  # another image's plan should cost more, by hinge_margin
     hinge_margin: float = 5.0  # nats per caption

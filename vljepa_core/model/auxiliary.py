@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_core.datasets.word_bags import BUCKETS, NO_WORD
+from vljepa_core.datasets.word_bags import BUCKETS, LONGEST, NO_WORD
 from vljepa_core.recipes import Recipe
 
 
@@ -27,7 +27,7 @@ class AuxiliaryHeads(nn.Module):
         self.caption_side: nn.Module | None = None
         self.embed_words: nn.EmbeddingBag | None = None
         self.views: nn.Module | None = None
-        self.earlier: EarlierPairs | None = None
+        self.earlier: EarlierCaptions | None = None
         if recipe.words_weight > 0:
             self.words = nn.Linear(dim, BUCKETS)
         if recipe.align_weight > 0:
@@ -39,7 +39,7 @@ class AuxiliaryHeads(nn.Module):
             self.log_scale = nn.Parameter(torch.tensor(scale))
             self.shift = nn.Parameter(torch.tensor(shift), requires_grad=recipe.align == "siglip")
         if recipe.align_memory > 0:
-            self.earlier = EarlierPairs(recipe.align_memory, dim)
+            self.earlier = EarlierCaptions(recipe.align_memory)
         if recipe.pretrain == "lejepa":
             self.views = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
@@ -62,32 +62,35 @@ class AuxiliaryHeads(nn.Module):
         caption = self.caption_side(self.embed_words(words))
         return F.normalize(self.plan_side(plan.mean(dim=1)), dim=-1), F.normalize(caption, dim=-1)
 
+    @torch.no_grad()
+    def earlier_captions(self) -> Tensor:
+        """The earlier captions in that space, as the caption tower sees them now, without gradients: (size, D)."""
+        return F.normalize(self.caption_side(self.embed_words(self.earlier.words)), dim=-1)
 
-class EarlierPairs(nn.Module):
-    """The pairs of earlier batches as further candidates: a large batch for alignment at a small one's price.
 
-    Cross-batch memory (Wang et al., CVPR 2020): both sides of the last ``size`` pairs, without gradients, as they were
-    when they were seen. To be emptied before a pair comes a second time, or it would count against itself.
+class EarlierCaptions(nn.Module):
+    """Captions of earlier batches as further candidates: a larger batch for alignment at a small one's price.
+
+    As in a cross-batch memory (Wang et al., CVPR 2020), but their words are kept, (``size``, LONGEST), and embedded by
+    the caption tower as it is now: vectors that were kept would be those of an older tower. To be emptied before a
+    picture comes a second time, or its own caption would count against it.
     """
 
-    def __init__(self, size: int, dim: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.register_buffer("plans", torch.zeros(size, dim))
-        self.register_buffer("captions", torch.zeros(size, dim))
+        self.register_buffer("words", torch.full((size, LONGEST), NO_WORD, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     @property
     def filled(self) -> Tensor:
-        """Which rows hold a pair: bool (size,). A tensor, so that a GPU need not be waited for."""
-        return torch.arange(len(self.plans), device=self.seen.device) < self.seen
+        """Which rows hold a caption: bool (size,). A tensor, so that a GPU need not be waited for."""
+        return torch.arange(len(self.words), device=self.seen.device) < self.seen
 
-    @torch.no_grad()
-    def add(self, plans: Tensor, captions: Tensor) -> None:
-        """Both sides of a batch, (B, D) each, B at most ``size``, in place of the oldest."""
-        at = (self.seen + torch.arange(len(plans), device=self.seen.device)) % len(self.plans)
-        self.plans[at] = plans.to(self.plans.dtype)
-        self.captions[at] = captions.to(self.captions.dtype)
-        self.seen += len(plans)
+    def add(self, words: Tensor) -> None:
+        """Those of a batch, (B, LONGEST), B at most ``size``, in place of the oldest."""
+        at = (self.seen + torch.arange(len(words), device=self.seen.device)) % len(self.words)
+        self.words[at] = words.long()
+        self.seen += len(words)
 
     def forget(self) -> None:
         """Hold nothing."""
