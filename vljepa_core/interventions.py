@@ -208,7 +208,7 @@ COMBINED: dict[str, Rung] = {
     "run5_align_memory": Rung(
         "Run 5, its InfoNCE among 1,024 earlier captions as well", dict(**RUN5, align_memory=1_024), True,
         "Where plans do read the picture, a harder question asks for finer differences: a few more bits than Run 5. (A "
-        "first form kept both sides as they were when seen, commit 50bcc61, and took all of Run 5's bits: 0.01 were left.)",
+        "first form kept both sides as they were when seen, commit 50bcc61: of Run 5's bits it left 0.01.)",
     ),
     "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
     "run6_without_memory": Rung(
