@@ -306,8 +306,36 @@ def test_what_the_answers_in_pieces_reach_is_what_the_readme_says() -> None:
             assert reached == {"category", "retrieval"}
     assert "both reach those for retrieval and for the category read off the plan, and no other" in text
     assert "every floor that was set beforehand is reached by both with the first seed" in text
-    assert all(seed > 0 and (name, what) == ("run6", "greedy_unique") for name, seed, what in missed), missed
+    allowed = {("run6", "greedy_unique"), ("run5", "gain_over_blind")}
+    assert all(seed > 0 and (name, what) in allowed for name, seed, what in missed), missed
     assert f"{' and '.join(distinct)} of Run 6's captions are distinct, where 85% were asked" in text
+    short = [with_gain(r, twins) for r in spelt if (r.experiment, r.seed, "gain_over_blind") in missed]
+    saved = " and ".join(f"{r.value('gain_over_blind'):.2f}" for r in short)
+    assert f"Run 5 saves {saved} bits with another seed, where 0.5 were asked" in text
+
+
+def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again() -> None:
+    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    again, before = recorded_sweep("resplit"), [r for r in recorded_sweep("pieces") if r.seed == 0]
+    twin = [r for r in again if r.experiment == "run5_blind"]
+    run5, run6 = ([r for r in again if r.experiment == name] for name in ("run5", "run6"))
+    assert {r.data for r in again} == {"flickr8k-resplit"} and len(run5) == len(run6) == len(twin) == 1
+    for run in (*run5, *run6):
+        assert all(each.floor_met for each in judge(run, twin) if each.applies)
+    saved = told(run6, "gain_over_blind", twins=twin)
+    assert (
+        f"both reach every floor again: Run 6 {told(run6, 'infonce', ' bits')} and {saved}, its picture found" in text
+    )
+    assert f"found {run6[0].value('image_r1') * 989:.0f} times as often as by chance" in text
+    assert f"{run6[0].value('greedy_unique'):.1%} of its captions distinct; Run 5 {told(run5, 'infonce')} and" in text
+    assert f"and {told(run5, 'gain_over_blind', twins=twin)}." in text
+    # Chapter 9: Run 6 is within its intervals on every measure, Run 5 outside of them on three.
+    outside = {"run5": set(), "run6": set()}
+    names = ("infonce", "gain_over_blind", "image_r1", "greedy_unique", "greedy_cider", "probe_plan", "val_loss")
+    for name in outside:
+        old, new = (next(with_gain(r, runs) for r in runs if r.experiment == name).metrics for runs in (before, again))
+        outside[name] = {key for key in names if not old[key]["low"] <= new[key]["value"] <= old[key]["high"]}
+    assert outside == {"run5": {"infonce", "greedy_unique", "greedy_cider"}, "run6": set()}
 
 
 def test_chapter_9_says_which_captions_end_at_80_ids_and_whose_get_better_in_pieces() -> None:
