@@ -25,6 +25,11 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
+# A kernel is interrupted before it is told to end, and calls that an error, though every cell has run.
+KERNEL_CONFIG = """
+import logging
+logging.getLogger("IPKernelApp").addFilter(lambda record: "KeyboardInterrupt caught" not in record.getMessage())
+"""
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -55,6 +60,9 @@ def execute(source: Path, target: Path, parameters: dict[str, object], failed: P
         check_parameters(plain, parameters)
         # A kernel of its own: not the startup files and history of whoever runs this.
         os.environ.update(IPYTHONDIR=scratch, PYDEVD_DISABLE_FILE_VALIDATION="1")
+        profile = Path(scratch) / "profile_default"
+        profile.mkdir()
+        (profile / "ipython_kernel_config.py").write_text(KERNEL_CONFIG)
         start = time.monotonic()
         papermill.execute_notebook(
             plain,
