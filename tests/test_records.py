@@ -17,7 +17,7 @@ from vljepa_core.datasets.scenes import make_scenes
 from vljepa_core.extrapolation import curves
 from vljepa_core.geometry import LIMITS
 from vljepa_core.goals import judge
-from vljepa_core.interventions import SINGLE
+from vljepa_core.interventions import RUNGS, SINGLE
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
 from vljepa_core.records import RECORDED, Record, human_captions, keep, read_record, recorded, recorded_path
@@ -432,16 +432,34 @@ def test_what_a_run_learned_by_heart_is_left_out_caption_by_caption(tmp_path) ->
 
 
 def test_chapter_9_says_what_the_rungs_do() -> None:
-    rungs = recorded_rungs("flickr8k")
-    assert rungs["pretrained"][0].metrics["infonce"]["low"] < 0 and broke(rungs["pretrained_direct"])
-    combined = [rungs[f"run5{rest}"] for rest in ("_without_alignment", "_without_batch_norm", "")]
-    bits = [f"{each[0].value('infonce'):.2f}" for each in combined]
-    assert all(broke(each) for each in combined)
-    nats = [f"{rungs[name][0].value('val_loss'):.3f}" for name in ("published", "memory")]
+    rungs = {name: records[0] for name, records in recorded_rungs("flickr8k").items()}
+    assert len(rungs) == len(RUNGS), "the first seed of every rung"
+    bits = {name: f"{record.value('infonce'):.2f}" for name, record in rungs.items()}
     text = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+    assert not any(broke([rungs[name]]) for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes)
+    expected = {"align", "align_memory", "words", "batch_norm"}
+    assert {name for name in expected if RUNGS[name].breaks} == expected - {"align_memory"}
+    assert not RUNGS["sigreg"].breaks and not RUNGS["vicreg"].breaks
+    assert rungs["pretrained"].metrics["infonce"]["low"] < 0 and broke([rungs["pretrained_direct"]])
     assert (
-        f"({bits[0]} and {bits[1]} bits of {bits[2]})" in text and f"from {nats[0]} to {nats[1]} nats per byte" in text
+        f"brings {bits['pretrained_direct']} bits with ImageNet weights, and {bits['finetuned_direct']} where" in text
     )
+    assert f"with random weights {bits['random_direct']}, against expectation more than nothing" in text
+    assert broke([rungs["random_direct"]]) and not RUNGS["random_direct"].breaks
+    assert f"(LeJEPA), {bits['lejepa_direct']}." in text and not broke([rungs["lejepa_direct"]])
+
+    left_out = {name: float(bits[name]) for name in rungs if name.startswith("run5_without_")}
+    assert all(broke([rungs[name]]) for name in left_out)
+    least, most = min(left_out.values()), max(left_out.values())
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    assert "whichever is left out, most of its bits arrive" in readme and least > 0.5 * float(bits["run5"])
+    assert f"whichever is left out, {least:.2f} to {most:.2f} bits arrive, with all of them {bits['run5']}." in text
+    assert {name for name in left_out if not RUNGS[name].breaks} == {
+        f"run5_without_{p}" for p in ("alignment", "batch_norm")
+    }
+    assert f"instead of 32 brings no more ({bits['run5_align_memory']})" in text
+    nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
+    assert f"from {nats[0]} to {nats[1]} nats per byte" in text
 
 
 @each_record
