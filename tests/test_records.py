@@ -446,6 +446,8 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     )
     assert f"with random weights {bits['random_direct']}, against expectation more than nothing" in text
     assert broke([rungs["random_direct"]]) and not RUNGS["random_direct"].breaks
+    assert f"brings a little, {bits['random_network']}, and so breaks" in text and broke([rungs["random_network"]])
+    assert not broke([rungs["pretrained"]]) and rungs["pretrained"].value("infonce") < 0.1
     assert f"(LeJEPA), {bits['lejepa_direct']}." in text and not broke([rungs["lejepa_direct"]])
 
     left_out = {name: float(bits[name]) for name in rungs if name.startswith("run5_without_")}

@@ -39,7 +39,7 @@ def rung_bits(found: Mapping[str, Sequence[Record]]) -> Display:
         raise ValueError(f"rung_bits draws one dataset at one scale, got {sorted(places) or 'no records'}")
     rows = _rows([name for name in found if found[name]])
     seeds = sorted({record.seed for record in records})
-    fig = new_figure(1.7 + 0.31 * len(rows))
+    fig = new_figure(1.7 + 0.33 * len(rows))
     ax = fig.add_subplot()
     said, ends = [], [-WORTH_NAMING, 2 * WORTH_NAMING]
     for y, (name, heading) in enumerate(rows):
@@ -59,7 +59,7 @@ def rung_bits(found: Mapping[str, Sequence[Record]]) -> Display:
     ax.minorticks_off()
     ax.set_yticks(
         [y for y, (_, heading) in enumerate(rows) if not heading],
-        [textwrap.fill(RUNGS[name].title, 30) for name, heading in rows if not heading],
+        [textwrap.fill(RUNGS[name].title, 38) for name, heading in rows if not heading],
         fontsize=8,
         linespacing=0.95,
     )
