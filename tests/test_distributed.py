@@ -16,6 +16,10 @@ from safetensors.torch import load_file
 
 from tests.conftest import REPOSITORY, TINY
 from vljepa_core import distributed, runs
+from vljepa_core.datasets.word_bags import LONGEST
+from vljepa_core.model.auxiliary import AuxiliaryHeads
+from vljepa_core.objectives import Captioning
+from vljepa_core.recipes import recipe
 from vljepa_core.records import Record, read_record
 from vljepa_core.train import Trainer
 
@@ -159,6 +163,45 @@ def test_a_batch_that_is_too_small_to_share_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(distributed, "size", lambda: 2)
     with pytest.raises(ValueError, match="a batch of 1 examples .* for 2 processes"):
         distributed.rows_of_mine(np.arange(1))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"align": "siglip"}, {"align_memory": 30}], ids=["infonce", "siglip", "earlier captions"]
+)
+def test_alignment_of_all_processes_is_that_of_the_batch(changes: dict, monkeypatch) -> None:
+    """Three processes again: every head has the gradient of the whole batch, the one scale of both sides as well."""
+    r = recipe("run2", "smoke", align_weight=1.0, batch_size=15, **changes)
+    torch.manual_seed(0)
+    heads, objective = AuxiliaryHeads(r), Captioning.__new__(Captioning)
+    objective.recipe = r
+    plan, words = torch.randn(11, r.plan_vectors, r.dim), torch.randint(1, 2048, (11, LONGEST))
+    if heads.earlier is not None:
+        heads.earlier.add(torch.randint(1, 2048, (12, LONGEST)))
+    start = {name: t.clone() for name, t in heads.state_dict().items()}
+    objective._alignment(heads, plan, words, distributed.WHOLE).backward()
+    expected = {name: p.grad.clone() for name, p in heads.named_parameters() if p.grad is not None}
+    kept = {name: t.clone() for name, t in heads.named_buffers()}
+    assert "log_scale" in expected and len(expected) >= 7
+
+    heads.zero_grad(set_to_none=True)
+    whole = [*(side.detach() for side in heads.both_sides(plan, words)), words]
+    monkeypatch.setattr(distributed, "size", lambda: 3)
+    for rank, rows in enumerate(np.array_split(np.arange(11), 3)):
+        heads.load_state_dict(start)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        given = iter(whole)
+
+        def rows_of_all(mine: torch.Tensor, part: distributed.Part, rows=rows, given=given) -> torch.Tensor:
+            everyone = next(given)
+            return torch.cat([everyone[: rows[0]], mine, everyone[rows[-1] + 1 :]])
+
+        monkeypatch.setattr(distributed, "rows_of_all", rows_of_all)
+        part = distributed.Part(11, len(rows) / 11)
+        objective._alignment(heads, plan[rows], words[rows], part).backward()  # gradients add up
+        assert all(torch.equal(t, kept[name]) for name, t in heads.named_buffers()), "the same memory on each"
+    for name, p in heads.named_parameters():
+        if name in expected:
+            assert torch.allclose(p.grad, expected[name], rtol=1e-4, atol=1e-6), name
 
 
 def test_alone_nothing_changes() -> None:

@@ -114,6 +114,14 @@ def rows_of_all(mine: Tensor, part: Part) -> Tensor:
     return torch.cat(parts)
 
 
+def shared(parameter: Tensor) -> Tensor:
+    """A number that every process uses in its loss of the whole batch: its value, and one share of its gradient.
+
+    The gradients of all processes are summed, and each computes the whole of this one.
+    """
+    return parameter if size() == 1 else parameter.detach() + (parameter - parameter.detach()) / size()
+
+
 @torch.no_grad()
 def sum_over_processes(tensors: Sequence[Tensor]) -> None:
     """Replace each tensor by its sum over all processes: one transfer, the same bits everywhere."""

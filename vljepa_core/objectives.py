@@ -149,13 +149,14 @@ class Captioning:
     def _alignment(self, heads: AuxiliaryHeads, plan: Tensor, words: Tensor, mine: Part) -> Tensor:
         """How badly plans and captions of the whole batch find each other; plans also among earlier captions."""
         of_plan, of_caption = (distributed.rows_of_all(x, mine) for x in heads.both_sides(plan, words))
+        scale = distributed.shared(heads.log_scale)
         if self.recipe.align == "siglip":
-            return auxiliary_losses.siglip(of_plan, of_caption, heads.log_scale, heads.shift)
+            return auxiliary_losses.siglip(of_plan, of_caption, scale, distributed.shared(heads.shift))
         if heads.earlier is None:
-            return auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale)
+            return auxiliary_losses.infonce(of_plan, of_caption, scale)
         further = (heads.earlier_captions(), heads.earlier.filled)  # before this batch joins them
         heads.earlier.add(distributed.rows_of_all(words, mine))
-        return auxiliary_losses.infonce(of_plan, of_caption, heads.log_scale, further)
+        return auxiliary_losses.infonce(of_plan, of_caption, scale, further)
 
     def _lejepa(self, model: VLJEPA, pixels: Tensor, mine: Part) -> tuple[Tensor, dict]:
         """Pretraining without captions: two views of an image alike, all views together normally distributed."""
