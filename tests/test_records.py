@@ -355,7 +355,17 @@ def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again(
     where = f"{100 * category['run6'].value:.1f} points above the largest class, where it was"
     assert f"{where} {min(margins):.1f} to {max(margins):.1f}" in chapter
     ciders = [next(r for r in runs if r.experiment == "run5_blind").value("greedy_cider") for runs in (before, again)]
-    assert ciders[1] < ciders[0] and "for the blind twin as well" in chapter
+    constants = [next(r for r in runs if r.experiment == "run5").value("constant_cider") for runs in (before, again)]
+    assert ciders[1] < ciders[0] and constants[1] < constants[0]
+    assert "for the constant caption and for the blind twin as well" in chapter
+    seeds = [r for r in recorded_sweep("pieces") if r.experiment == "run5"]
+    bits, distinct = (sorted(r.value(name) for r in seeds) for name in ("infonce", "greedy_unique"))
+    now = (
+        f"({run5[0].value('infonce'):.2f}) and distinct captions ({run5[0].value('greedy_unique'):.1%}) are above those"
+    )
+    assert now in chapter
+    spread = f"{bits[0]:.2f} to {bits[-1]:.2f} bits and {100 * distinct[0]:.1f} to {distinct[-1]:.1%}"
+    assert f"three seeds had {spread}." in chapter
     outside = {"run5": set(), "run6": set()}
     names = ("infonce", "gain_over_blind", "image_r1", "greedy_unique", "greedy_cider", "probe_plan", "val_loss")
     for name in outside:
@@ -497,6 +507,13 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
         f"run5_without_{p}" for p in ("alignment", "batch_norm")
     }
     assert f"instead of 32 brings no more ({bits['run5_align_memory']})" in text
+    (stale,) = recorded_sweep("stale_pairs")
+    assert (
+        stale.recipe["align_memory"] == 1_024 and f"left {stale.value('infonce'):.2f} bits of {bits['run5']} (" in text
+    )
+    trained = rungs["lejepa_direct"]
+    alone_for = trained.provenance["steps"] * trained.recipe["pretrain_epochs"] // trained.recipe["epochs"]
+    assert f"has had {alone_for} steps; its decoder is left with {trained.provenance['steps'] - alone_for}." in text
     nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
     assert f"from {nats[0]} to {nats[1]} nats per byte" in text
 

@@ -193,7 +193,7 @@ class Trainer:
                 p.timeline.append({"step": p.step, **self.objective.glance(self.model)})
         if p.position == 0:
             self._begin_epoch()
-            if self.model.auxiliary is not None:
+            if self.model.auxiliary is not None:  # not in _begin_epoch: a resumed run calls that amid an epoch
                 self.model.auxiliary.begin_epoch()
         order = epoch_order(len(self.train_data), self.seed, p.epoch)
         index = order[p.position : p.position + self.recipe.batch_size]

@@ -17,11 +17,13 @@ Rules, each with a count in ``Listing.counts``:
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -295,6 +297,11 @@ class _Captions:
                 seen.add((record.image_id, text))
             usable.append(text.strip())
         return usable
+
+
+def drawn_by_name(entries: Sequence[Entry], seed: int) -> list[Entry]:
+    """Entries in an order that a seed and their file names alone decide: by the SHA-256 of "seed:name"."""
+    return sorted(entries, key=lambda entry: hashlib.sha256(f"{seed}:{entry.file_name}".encode()).digest())
 
 
 def is_unicode(text: str) -> bool:

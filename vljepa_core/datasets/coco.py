@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vljepa_core.datasets import imaging
-from vljepa_core.datasets.annotations import Entry, Listing, read_folder
+from vljepa_core.datasets.annotations import Entry, Listing, drawn_by_name, read_folder
 from vljepa_core.datasets.cache import Cache, Write, open_or_build
 from vljepa_core.datasets.dataset import DataError, Dataset, fingerprint
 from vljepa_core.datasets.workers import cpus, in_order
@@ -281,13 +281,9 @@ def _splits(folder: Path, entries: list[Entry], val_fraction: float, split_seed:
     if any(entry.split for entry in entries):
         val = np.array([entry.split == "val" for entry in entries])
     else:
-
-        def place(i: int) -> bytes:
-            return hashlib.sha256(f"{split_seed}:{entries[i].file_name}".encode()).digest()
-
-        order = sorted(range(len(entries)), key=place)
-        val = np.zeros(len(entries), dtype=bool)
-        val[order[: max(1, round(val_fraction * len(entries)))]] = True
+        first = drawn_by_name(entries, split_seed)[: max(1, round(val_fraction * len(entries)))]
+        chosen = {entry.path for entry in first}
+        val = np.array([entry.path in chosen for entry in entries])
     if val.all() or not val.any():
         raise DataError(
             f"{folder}: {len(val)} usable image(s), {val.sum()} of them in val; both splits need at least one"

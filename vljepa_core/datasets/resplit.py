@@ -1,17 +1,16 @@
 """A folder's photographs split anew, so that what was chosen on its validation images can be judged on others.
 
 Whoever compares recipes on the same validation images chooses for these very images. The new validation images are
-drawn from those that were trained on so far, which nothing was ever judged on; the old ones are trained on instead.
+drawn from those that were trained on so far, on which no recipe was chosen; the old ones are trained on instead.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
-from vljepa_core.datasets.annotations import Entry, read_folder
+from vljepa_core.datasets.annotations import Entry, drawn_by_name, read_folder
 from vljepa_core.datasets.dataset import DataError
 from vljepa_core.files import write_atomically
 
@@ -45,7 +44,7 @@ def resplit(folder: Path, out: Path, seed: int = 1, val: int | None = None) -> d
     val = len(held) if val is None else val
     if not 0 < val < len(train):
         raise DataError(f"{folder}: {val:,} validation images can't be drawn from {len(train):,} training images")
-    drawn = sorted(train, key=lambda e: hashlib.sha256(f"{seed}:{e.file_name}".encode()).digest())
+    drawn = drawn_by_name(train, seed)
     images = Path(os.path.commonpath([os.path.dirname(entry.path) for entry in listing.entries]))
     out.mkdir(parents=True)
     (out / "images").symlink_to(images, target_is_directory=True)

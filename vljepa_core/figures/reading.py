@@ -35,9 +35,7 @@ def title(record: Any) -> str:
 
 def setting(record: Any) -> str:
     """What a run ran on: "scenes, laptop, seed 0"; with what it saw or wrote in another form than its like."""
-    data = get(get(record, "dataset", {}), "name") or get(record, "data", "unknown data")
-    parts = [data, get(record, "scale", "unknown scale"), *in_another_form(record)]
-    return f"{', '.join(parts)}, seed {get(record, 'seed', 'unknown')}"
+    return f"{', '.join([*_place(record), *in_another_form(record)])}, seed {get(record, 'seed', 'unknown')}"
 
 
 def in_another_form(record: Any) -> tuple[str, ...]:
@@ -65,10 +63,14 @@ def settings(records: list[Any]) -> str:
 
 def place(records: list[Any]) -> str:
     """Dataset, scale and seeds of runs of one place, whatever forms they are in: "flickr8k, laptop, seeds 0, 1"."""
-    record, seeds = records[0], sorted({get(record, "seed", "unknown") for record in records}, key=str)
+    seeds = sorted({get(record, "seed", "unknown") for record in records}, key=str)
+    return f"{', '.join(_place(records[0]))}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _place(record: Any) -> tuple[str, str]:
+    """Dataset and scale."""
     data = get(get(record, "dataset", {}), "name") or get(record, "data", "unknown data")
-    where = f"{data}, {get(record, 'scale', 'unknown scale')}"
-    return f"{where}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return data, get(record, "scale", "unknown scale")
 
 
 def series(record: Any, key: str, since: int = 0) -> tuple[list[float], list[float]]:
