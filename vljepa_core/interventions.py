@@ -181,6 +181,11 @@ SINGLE: dict[str, Rung] = {
              plan_query_residual=True), False,
         "An objective without labels; 250 steps on thousands of pictures are next to nothing beside ImageNet.",
     ),
+    "random_vit_direct": Rung(
+        "visual encoder frozen at its random weights, read directly",
+        dict(visual_training="frozen", plan_reads="image", plan_query_residual=True), False,
+        "What the self-trained encoder is to be compared with: as little, so that its 250 steps bring nothing.",
+    ),
 }  # fmt: skip
 
 
