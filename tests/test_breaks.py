@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 
 import pytest
@@ -213,6 +214,19 @@ def test_on_scenes_a_share_of_what_is_needed_is_asked_for() -> None:
         assert found.floor is None and found.goal_met is met
 
 
+def test_what_is_delivered_on_scenes_is_bounded_by_the_loss_as_well_and_unknown_elsewhere() -> None:
+    """A decoder that spends H(caption) less 7 bits on every caption is shown 7, whatever InfoNCE can."""
+    captions = [{"image_id": f"val-{i}", "greedy": "a", "sampled": "b"} for i in range(200)]
+    need = [ladder.needed_bits(3, [row["image_id"]]).value for row in captions]
+    spent = [each + ladder.wording_bits(3) - 7 for each in need]
+    captions = [{**row, "nats": bits * math.log(2)} for row, bits in zip(captions, spent, strict=True)]
+    record = made_up("run6", data="scenes", bits=3.5, captions=captions)
+    row = cells(report_answers.delivered_table([record, made_up("run6")]), "Run 6")
+    assert row[0] == f"{sum(need) / 200:.1f}" and row[1] == "3.50 [3.46, 3.54] 50.0% of the 7.00 it can show"
+    assert row[2] == f"7.00 [7.00, 7.00] {7 / (sum(need) / 200):.0%} of what is needed"
+    assert "does not apply" in report_answers.delivered_table([made_up("run6")]).html
+
+
 def test_the_goals_table_has_every_seed_and_their_mean() -> None:
     longer = {**made_up().provenance, "steps": 4_560}
     records = [*seeds(0.2, 3.0, experiment="run5"), made_up("run5", bits=9.0, provenance=longer)]
@@ -297,3 +311,27 @@ def test_the_comparison_ends_in_what_was_found() -> None:
         in said
     )
     assert "not recorded yet" in report_answers.found_line([]).alt
+
+
+def test_what_a_part_of_run_5_brings_is_paired_over_images_seed_by_seed() -> None:
+    """Captions that cost 2 bits each, or none, more without the part: 1 on average, whatever they cost altogether."""
+
+    def dearer(record: Record, bits: float) -> Record:
+        rows = [
+            {**row, "nats": row["nats"] + bits * (i % 2) * math.log(2)}
+            for i, row in enumerate(reversed(record.captions))
+        ]
+        return dataclasses.replace(record, captions=rows)
+
+    whole = seeds(0.6, 0.5)
+    without = [dearer(made_up(bits=0.4), 2.0), dearer(made_up(bits=0.3, seed=1), -2.0), made_up(seed=2)]
+    found = {"run5": whole, "run5_without_words": without, "align": seeds(0.0)}
+    table = report_breaks.parts_table(found)
+    bits, with_all, cost = cells(table, RUNGS["run5_without_words"].title)
+    assert (bits, with_all) == ("0.40 [0.36, 0.44] 0.30 [0.26, 0.34]", "0.60 [0.56, 0.64] 0.50 [0.46, 0.54]")
+    assert re.fullmatch(r"\+1.00 \[\+0.8\d, \+1.1\d\] -1.00 \[-1.1\d, -0.8\d\]", cost), cost
+    assert table.html.count("<tr>") == 2, "neither a third seed that has no partner nor another rung"
+    other = [dataclasses.replace(made_up(), captions=whole[0].captions[1:])]
+    with pytest.raises(ValueError, match="same validation images"):
+        report_breaks.parts_table({"run5": whole, "run5_without_words": other})
+    assert "no rung of these is recorded" in report_breaks.parts_table({"align": seeds(0.0)}).html

@@ -203,6 +203,17 @@ def test_lejepa_trains_the_encoder_alone_and_then_it_is_frozen() -> None:
     assert "encoder_grad_norm" not in trainer.progress.history[-1]
 
 
+def test_an_encoder_that_is_frozen_from_the_start_stays_as_it_was_drawn() -> None:
+    r = recipe("run2", "smoke", **RUNGS["random_vit_direct"].changes, n_train=32, epochs=1)
+    trainer = Trainer(r, {"train": examples(32), "val": examples(8, seed=1)}, 0, CPU)
+    start = {name: t.clone() for name, t in trainer.model.state_dict().items()}
+    trainer.step()
+    now = trainer.model.state_dict()
+    seen = [name for name in start if name.startswith("visual_encoder.")]
+    assert seen and all(torch.equal(start[name], now[name]) for name in seen)
+    assert not torch.equal(start["predictor.queries"], now["predictor.queries"])
+
+
 def test_plan_queries_read_the_image_directly_and_the_query_is_left_out() -> None:
     model = VLJEPA(recipe("run2", "smoke", plan_reads="image"))
     assert model.text_encoder is None and model.fusion is None

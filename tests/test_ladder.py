@@ -36,7 +36,8 @@ def test_a_rung_sets_the_generators_bits_beside_the_probes(climbed: list) -> Non
     assert hard.needed.value == pytest.approx(by_hand)
     seeing = climbed[2]
     assert hard.spent == pytest.approx(np.mean([row["nats"] for row in seeing.captions]) / np.log(2))
-    assert hard.text_bound == pytest.approx(hard.needed.value + hard.wording - hard.spent)
+    assert hard.text_bound.value == pytest.approx(hard.needed.value + hard.wording - hard.spent)
+    assert hard.text_bound.low < hard.text_bound.value < hard.text_bound.high
     assert hard.ceiling == pytest.approx(min(hard.needed.value, np.log2(seeing.metrics["infonce"]["n"])))
     assert hard.distinct == len({describe_scene("val", i, difficulty=3).scene for i in range(12)}) / 12
     assert len(ladder.rungs(climbed)) == 2, "a blind model is no rung"

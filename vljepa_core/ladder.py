@@ -41,6 +41,8 @@ class Rung:
         needed: bits that a caption takes from its picture, mean over the validation scenes, from the generator.
         wording: bits of a caption that no picture tells (its wording), mean over the first ``WORDINGS`` of them.
         spent: bits that the decoder spends on a caption, mean over the validation scenes.
+        text_bound: H(caption) - cross-entropy, a lower bound on I(plan; caption) in bits, negative while text is
+            unlearned; its interval is over the validation scenes.
         infonce: InfoNCE bound on I(plan; caption) in bits, with the n it was measured on.
         unique: distinct greedy captions / validation scenes.
         distinct: distinct scenes / validation scenes: more distinct captions than that nobody needs.
@@ -55,6 +57,7 @@ class Rung:
     needed: Metric
     wording: float
     spent: float
+    text_bound: Metric
     infonce: Metric
     unique: float
     distinct: float
@@ -69,11 +72,6 @@ class Rung:
     def delivered(self) -> float:
         """Share of what could be shown that was shown: InfoNCE / ceiling, 0 where chance would do as well."""
         return max(0.0, self.infonce.value) / self.ceiling if self.infonce.low > 0 else 0.0
-
-    @property
-    def text_bound(self) -> float:
-        """H(caption) - cross-entropy: a lower bound on I(plan; caption) in bits, negative while text is unlearned."""
-        return self.needed.value + self.wording - self.spent
 
     @property
     def collapsed(self) -> bool:
@@ -102,7 +100,11 @@ def _scene(image_id: str, level: int) -> DescribedScene:
 
 def needed_bits(level: int, image_ids: Iterable[str]) -> Metric:
     """Bits that a caption of these scenes takes from its picture: mean of -log2 P(facts)."""
-    return mean_metric([_scene(image_id, level).content_bits for image_id in image_ids])
+    return mean_metric(_content_bits(level, image_ids))
+
+
+def _content_bits(level: int, image_ids: Iterable[str]) -> list[float]:
+    return [_scene(image_id, level).content_bits for image_id in image_ids]
 
 
 @cache
@@ -126,6 +128,8 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
         if record.recipe["plan_source"] != "image":
             continue
         level, ids = level_of(record), [row["image_id"] for row in record.captions]
+        spent = np.array([row["nats"] for row in record.captions]) / np.log(2)
+        wording = wording_bits(level)
         found.append(
             Rung(
                 level=level,
@@ -134,8 +138,9 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
                 steps=record.provenance["steps"],
                 loss=loss_of(record.recipe),
                 needed=needed_bits(level, ids),
-                wording=wording_bits(level),
-                spent=float(np.mean([row["nats"] for row in record.captions]) / np.log(2)),
+                wording=wording,
+                spent=float(spent.mean()),
+                text_bound=mean_metric(np.array(_content_bits(level, ids)) + wording - spent),
                 infonce=Metric(**record.metrics["infonce"]),
                 unique=record.value("greedy_unique"),
                 distinct=len({_scene(image_id, level).scene for image_id in ids}) / len(ids),

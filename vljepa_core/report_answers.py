@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
+from vljepa_core import ladder
 from vljepa_core.blind import with_gain
 from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
@@ -12,6 +13,7 @@ from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import in_another_form, setting, settings, title
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
+from vljepa_core.metrics import Metric
 from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table
@@ -115,6 +117,37 @@ def _number(name: str, value: float) -> str:
     if name in SHARES:
         return f"{100 * value:+.1f} points" if name == "category" else f"{value:.1%}"
     return f"{value:.3f}" if name == "greedy_cider" else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def delivered_table(records: Iterable[Record]) -> Display:
+    """How much of what captions need from composed scenes came through the plan, by two lower bounds.
+
+    Args:
+        records: of Runs 5 and 6; those of other data than scenes, where nobody knows what is needed, are left out.
+    """
+    rows = []
+    for record in records:
+        if not record.data.startswith("scenes"):
+            continue
+        (rung,) = ladder.rungs([record])
+        rows.append([
+            f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images</small>",
+            f"{rung.needed.value:.1f}",
+            f"{_bits(rung.infonce)}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
+            f"{_bits(rung.text_bound)}<small>{max(0.0, rung.text_bound.value) / rung.needed.value:.0%} of what is "
+            "needed</small>",
+        ])  # fmt: skip
+    head = ["run", "bits needed", "InfoNCE, bits", "by the loss, bits"]
+    note = (
+        "What a caption needs from its scene, and two lower bounds on what the plan shares with it. InfoNCE can show "
+        "no more than log2 of the images it is measured on. By the loss: the captions' entropy, which the generator "
+        "knows, less what the decoder spends on them; it has no such ceiling, but pays for language not yet learned."
+    )
+    return html_table(note, head, rows or [[NOT_APPLICABLE] * len(head)])
+
+
+def _bits(found: Metric) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]".replace(" ", "&nbsp;")
 
 
 def needed_table(curves: Sequence[Curve]) -> Display:

@@ -192,7 +192,7 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
             f"level {r.level}, {r.loss}<small>{r.n_train:,} images, {r.image_size} px, {r.steps:,} steps</small>",
             f"{r.needed.value:.1f}<small>and {r.wording:.1f} of wording</small>",
             f"{r.infonce.value:.2f}<small>[{r.infonce.low:.2f}, {r.infonce.high:.2f}], at most {r.ceiling:.1f}</small>",
-            f"{r.spent:.1f}<small>so at least {max(0.0, r.text_bound):.1f} come through the plan</small>",
+            f"{r.spent:.1f}<small>so at least {max(0.0, r.text_bound.value):.1f} come through the plan</small>",
             f"{round(r.unique * r.needed.n)} of {r.needed.n}<small>{round(r.distinct * r.needed.n)} distinct scenes"
             "</small>",
             f"{r.cosine:.4f}",

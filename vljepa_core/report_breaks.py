@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import metric, place, settings
 from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
+from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.records import Record
 from vljepa_core.report import NOT_MEASURED, a_line_each, bullets, html_table
@@ -50,6 +53,55 @@ def rung_table(found: Found) -> Display:
     head = ["what is changed", "expected", "InfoNCE, bits", "distinct greedy captions",
             "caption to image, R@1 over chance", "seconds of training", "found"]  # fmt: skip
     return html_table(_caption(found), head, rows)
+
+
+def parts_table(found: Found) -> Display:
+    """What leaving a part out of Run 5 costs, seed by seed: bits through the plan, and bits spent on a caption.
+
+    The second is paired: the same images and seed with and without the part, so that its interval is narrow. It counts
+    what a part brings for the language too.
+
+    Args:
+        found: rung -> its records, of one dataset at one scale.
+    """
+    whole = {record.seed: record for record in found.get("run5", ())}
+    rows, compared = [], []
+    for name, records in found.items():
+        pairs = [(record, whole[record.seed]) for record in records if record.seed in whole]
+        if group_of(name) == "one part left out" and pairs:
+            without = [record for record, _ in pairs]
+            compared += without
+            costs = {record.seed: bits_apart(record, all_of_it) for record, all_of_it in pairs}
+            rows.append([
+                escape(RUNGS[name].title),
+                a_line_each(without, _bits),
+                a_line_each(without, lambda r: _bits(whole[r.seed])),
+                a_line_each(without, lambda r, costs=costs: _signed(costs[r.seed])),
+            ])  # fmt: skip
+    if not rows:
+        return bullets(["Run 5 with and without its parts: no rung of these is recorded."])
+    head = ["left out", "InfoNCE without it, bits", "with all, bits", "spent more on a caption without it, bits"]
+    note = (
+        f"Run 5 with one part left out, {place(compared)}. A part that "
+        "brings something has more bits with it than without, and a last column above 0. In brackets: 95% intervals "
+        "over images, in the last column paired."
+    )
+    return html_table(note, head, rows)
+
+
+def bits_apart(record: Record, other: Record) -> Metric:
+    """Bits per caption that the first spends more than the second on the same validation images, paired over them.
+
+    Raises:
+        ValueError: they were judged on other images, or their captions' losses were not kept.
+    """
+    one, two = ({row["image_id"]: row.get("nats") for row in r.captions} for r in (record, other))
+    if one.keys() != two.keys() or None in (*one.values(), *two.values()):
+        raise ValueError(
+            f"{record.experiment} and {other.experiment} (seeds {record.seed}, {other.seed}) do not hold the losses of "
+            "the same validation images"
+        )
+    return mean_metric([(one[image] - two[image]) / np.log(2) for image in one])
 
 
 def outcome(records: Sequence[Record]) -> str:
@@ -138,6 +190,10 @@ def _changes(name: str) -> str:
 
 def _expected(name: str) -> str:
     return "breaks the collapse" if RUNGS[name].breaks else "collapses"
+
+
+def _signed(found: Metric) -> str:
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]".replace(" ", "&nbsp;")
 
 
 def _bits(record: Record) -> str:
