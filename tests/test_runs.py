@@ -461,8 +461,12 @@ def test_selection_is_seeded_and_nested(data_dir: Path) -> None:
     assert len(other["train"]) == 40
 
 
-@pytest.mark.parametrize("experiment", ["run4", "test3"])
-def test_a_compiled_step_is_the_same_step(experiment: str, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "changes"),
+    [("run4", {}), ("test3", {}), ("run2", {"align_weight": 0.3, "align_memory": 16})],
+    ids=["run4", "test3", "earlier captions"],
+)
+def test_a_compiled_step_is_the_same_step(experiment: str, changes: dict, monkeypatch) -> None:
     """Traced as torch.compile traces it, and run without a compiler: what the tracing changes would show here."""
     modes = []
 
@@ -472,8 +476,8 @@ def test_a_compiled_step_is_the_same_step(experiment: str, monkeypatch) -> None:
 
     eager_compile = torch.compile
     monkeypatch.setattr(torch, "compile", traced)
-    rate = {"word_dropout_rate": 0.0}  # a compiler draws masks of its own
-    plain, fused = trainer(experiment, **rate), trainer(experiment, compile=True, **rate)
+    changes = {"word_dropout_rate": 0.0, **changes}  # a compiler draws masks of its own
+    plain, fused = trainer(experiment, **changes), trainer(experiment, compile=True, **changes)
     for _ in range(4):
         plain.step()
         fused.step()
