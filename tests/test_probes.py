@@ -60,6 +60,24 @@ def test_noise_carries_no_bits() -> None:
     assert max(values) <= 0.02
 
 
+def test_a_quarter_whose_captions_are_all_told_apart_does_not_set_the_temperature_alone() -> None:
+    """A decoder that is as sure as it is right, so that b = 1 is best, and right in nine of ten cases among 200."""
+    rng, n, spread = np.random.default_rng(0), 200, 0.3
+    images = rng.normal(size=(n, 6))
+    said = images + spread * rng.normal(size=images.shape)
+    scores = -((said[:, None] - images) ** 2).sum(axis=2) / (2 * spread**2)
+    assert 0.85 < probes.retrieval(scores)["r1"].value < 0.95
+    apart = []
+    for seed in range(20):
+        rest, b = probes.measured_part(scores, seed)
+        order = np.random.default_rng(seed).permutation(n)
+        apart.append(probes.retrieval(scores[np.ix_(order[:50], order[:50])])["r1"].value)
+        logits = rest - rest.max(axis=1, keepdims=True)
+        best = np.log2(len(rest)) + np.mean(np.diagonal(logits) - np.log(np.exp(logits).sum(axis=1))) / np.log(2)
+        assert probes.infonce(scores, seed).value == pytest.approx(best, abs=0.25), (seed, b)
+    assert max(apart) == 1.0 and min(apart) < 1.0, "some quarters hold no mistake to learn from"
+
+
 def test_the_prior_is_the_captions_not_the_images() -> None:
     n = 60
     scores = lengths(n) + 1.0 * np.eye(n)  # every image makes its caption likelier, by less than captions differ

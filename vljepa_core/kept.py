@@ -10,16 +10,10 @@ from vljepa_core.metrics import Metric, mean_metric, resampled_sums
 
 def infonce_terms(scores: np.ndarray, seed: int = 0) -> np.ndarray:
     """Bits that each measured caption contributes to ``probes.infonce``, which is their mean; float64."""
-    order = np.random.default_rng(seed).permutation(len(scores))
-    cut = max(2, round(probes.FITTED_ON * len(scores)))
-    fit, rest = (np.asarray(scores, dtype=np.float64)[np.ix_(part, part)] for part in (order[:cut], order[cut:]))
-    return _terms(rest, max(probes.INVERSE_TEMPERATURES, key=lambda b: _terms(fit, b).mean()))
-
-
-def _terms(scores: np.ndarray, b: float) -> np.ndarray:
-    relative = b * (scores - scores.max(axis=1, keepdims=True))
+    rest, b = probes.measured_part(np.asarray(scores, dtype=np.float64), seed)
+    relative = b * (rest - rest.max(axis=1, keepdims=True))
     others = np.log(np.maximum(np.exp(relative).mean(axis=1), 1e-300))
-    return np.minimum(np.diagonal(relative) - others, np.log(len(scores))) / np.log(2)
+    return np.minimum(np.diagonal(relative) - others, np.log(len(rest))) / np.log(2)
 
 
 def share_kept(values: np.ndarray, whole: np.ndarray) -> Metric | None:

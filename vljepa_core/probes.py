@@ -22,6 +22,7 @@ from vljepa_core.metrics import Metric
 
 HALVES = 200
 FITTED_ON = 0.25  # share of the images on which InfoNCE's temperature is fitted, and which are then not measured
+MOST = 0.5  # of the captions that InfoNCE's temperature is fitted on: beyond it they are told apart among all images
 TIE = 1e-4  # nats: float32 sums over a caption differ by less than this for one and the same image
 # Inverse temperatures tried; 0 is a critic that says nothing, so that noise is measured as 0 bits.
 INVERSE_TEMPERATURES = (0.0, *np.geomspace(1e-3, 10.0, 41))
@@ -122,12 +123,28 @@ def infonce(scores: np.ndarray, seed: int = 0) -> Metric:
     is measured on (the metric's ``n``). The inverse temperature b is fitted on ``FITTED_ON`` of the images; the
     others are measured.
     """
+    rest, b = measured_part(scores, seed)
+    return _measured(lambda halves: _infonce(rest, b, halves), len(rest), seed)[0]
+
+
+def measured_part(scores: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float]:
+    """The scores of the images that ``infonce`` measures, (n, n), and the inverse temperature fitted on the others.
+
+    Captions that are all told apart ask for an ever larger one, and the first that is not then costs without limit.
+    So where more than ``MOST`` of the fitted ones find their own image among the fitted, they are to find it among all
+    images instead, which is a little harder than what is measured; no caption that is measured is looked at.
+    """
+    scores = np.asarray(scores)
     order = np.random.default_rng(seed).permutation(len(scores))
     cut = max(2, round(FITTED_ON * len(scores)))
-    fit, rest = (np.asarray(scores)[np.ix_(part, part)] for part in (order[:cut], order[cut:]))
-    whole = np.ones((cut, 1))
+    fitted, rest = order[:cut], order[cut:]
+    fit = scores[np.ix_(fitted, fitted)]
+    ahead, level = (counted.sum(axis=1) for counted in _better_and_tied(fit))
+    if _recall(1, ahead, level).mean() > MOST:
+        fit = scores[np.ix_(fitted, order)]
+    whole = np.ones((fit.shape[1], 1))
     b = max(INVERSE_TEMPERATURES, key=lambda b: _infonce(fit, b, whole)[0, 0])
-    return _measured(lambda halves: _infonce(rest, b, halves), len(rest), seed)[0]
+    return scores[np.ix_(rest, rest)], b
 
 
 def wilson(successes: float, n: int, z: float = _Z) -> tuple[float, float]:
@@ -141,14 +158,15 @@ def wilson(successes: float, n: int, z: float = _Z) -> tuple[float, float]:
 
 
 def _infonce(scores: np.ndarray, b: float, halves: np.ndarray) -> np.ndarray:
-    """The bound in bits on each subset of the images, (1, subsets)."""
+    """The bound in bits on each subset of the images, (1, subsets); row i is a caption of the image of column i."""
     top = scores.max(axis=1, keepdims=True)
     m = halves.sum(axis=0)
     relative = b * (scores - top).astype(np.float64)
     own = np.diagonal(relative)[:, None]
     others = np.log(np.maximum(np.exp(relative) @ halves, 1e-300) / m)
     bits = np.minimum(own - others, np.log(m)) / np.log(2)  # the minimum: where exp has underflowed
-    return (bits * halves).sum(axis=0)[None] / m
+    captions = halves[: len(scores)]
+    return (bits * captions).sum(axis=0)[None] / captions.sum(axis=0)
 
 
 def _better_and_tied(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
