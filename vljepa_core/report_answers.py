@@ -126,12 +126,12 @@ def delivered_table(records: Iterable[Record]) -> Display:
         records: of Runs 5 and 6; those of other data than scenes, where nobody knows what is needed, are left out.
     """
     rows = []
-    for record in records:
-        if not record.data.startswith("scenes"):
-            continue
+    known = [record for record in records if record.data.startswith("scenes")]
+    for record in sorted(known, key=lambda r: (r.experiment, r.recipe["dim"], r.dataset["n_train"], _steps(r), r.seed)):
         (rung,) = ladder.rungs([record])
+        size = f"{record.recipe['plan_vectors']} x {record.recipe['dim']}"
         rows.append([
-            f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images</small>",
+            f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images, plan {size}</small>",
             f"{rung.needed.value:.1f}",
             f"{_bits(rung.infonce)}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
             f"{_bits(rung.text_bound)}<small>{max(0.0, rung.text_bound.value) / rung.needed.value:.0%} of what is "
@@ -144,6 +144,10 @@ def delivered_table(records: Iterable[Record]) -> Display:
         "knows, less what the decoder spends on them; it has no such ceiling, but pays for language not yet learned."
     )
     return html_table(note, head, rows or [[NOT_APPLICABLE] * len(head)])
+
+
+def _steps(record: Record) -> int:
+    return record.provenance["steps"]
 
 
 def _bits(found: Metric) -> str:
