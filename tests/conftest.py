@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 # Models this small are slower on two threads than on one, and tests run side by side. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell has `make test &` ignore Ctrl-C, and so would every process that a test starts in order to interrupt it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 

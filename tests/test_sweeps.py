@@ -217,7 +217,15 @@ def test_a_killed_sweep_leaves_its_run_going_and_the_next_one_waits_for_it(tmp_p
     assert len(list(tmp_path.glob("runs/*/*/record.json"))) == 1 and not checkpoints()
 
 
-def test_jobs_end_with_the_sweep(tmp_path: Path) -> None:
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+def interrupts(request):
+    """As a command in the foreground hears Ctrl-C, and as a shell has one in the background ignore it."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_jobs_end_with_the_sweep(tmp_path: Path, interrupts) -> None:
     """What Ctrl-C and SIGTERM do: the loop over the jobs is left, and no process stays behind."""
     job = Job("sleeper", Work(time.sleep, 600), lambda: False)
     events = run_jobs([job], tmp_path, Cluster())

@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +119,7 @@ def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[
                 job, slot = waiting.pop(0), slots.pop(0)
                 if gpus:  # one each; without this, submitit hides them all
                     executor.update_parameters(gpus_per_node=1, visible_gpus=[gpus[slot % len(gpus)]])
-                with submitit.helpers.environment_variables(**environment):
+                with submitit.helpers.environment_variables(**environment), _heard_interrupts():
                     job.handle = executor.submit(job.work)
                 job.started, running[slot] = time.monotonic(), job
                 yield "started", job
@@ -135,6 +138,23 @@ def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[
             while not job.handle.done():
                 time.sleep(0.05)
             _tidy(job)
+
+
+@contextmanager
+def _heard_interrupts() -> Iterator[None]:
+    """Processes that are started meanwhile can be interrupted, which is how submitit cancels them.
+
+    They ignore what their parent ignores, and shells have a command in the background ("&") ignore SIGINT.
+    """
+    main = threading.current_thread() is threading.main_thread()  # others may set no handler
+    ignored = main and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _gpus() -> list[int]:
