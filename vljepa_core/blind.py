@@ -39,8 +39,19 @@ def gain_over_blind(record: Record, blind: Record) -> Metric:
     """
     if (reason := mismatch(record, blind)) is not None:
         raise ValueError(f"{_name(record)} can't be compared with {_name(blind)}: {reason}")
-    saved = [(b["nats"] - r["nats"]) / np.log(2) for r, b in zip(record.captions, blind.captions, strict=True)]
-    return mean_metric(saved)
+    return bits_apart(blind, record)
+
+
+def bits_apart(record: Record, other: Record) -> Metric:
+    """Bits per caption that the first spends more than the second on the same validation images, paired over them.
+
+    Raises:
+        ValueError: they were judged on other images, or their captions' losses were not kept.
+    """
+    one, two = ({row["image_id"]: row.get("nats") for row in r.captions} for r in (record, other))
+    if one.keys() != two.keys() or None in (*one.values(), *two.values()):
+        raise ValueError(f"{_name(record)} and {_name(other)} do not hold the losses of the same validation images")
+    return mean_metric([(one[image] - two[image]) / np.log(2) for image in one])
 
 
 def with_gain(record: Record, blind: Iterable[Record]) -> Record:

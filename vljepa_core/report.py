@@ -284,6 +284,12 @@ def a_line_each(records: Iterable[Any], cell: Callable[[Any], str]) -> str:
     return "".join(f"<div>{cell(record)}</div>" for record in records)
 
 
+def with_interval(found: Mapping[str, float], signed: bool = False) -> str:
+    """A metric's value and its 95% interval to two decimals, on one line of a cell: "1.00 [0.50, 1.50]"."""
+    value, low, high = (f"{found[key]:{'+' if signed else ''}.2f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]".replace(" ", "&nbsp;")
+
+
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
     """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading."""
     columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)

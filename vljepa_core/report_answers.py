@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from vljepa_core import ladder
 from vljepa_core.blind import with_gain
@@ -13,10 +14,9 @@ from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import in_another_form, setting, settings, title
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
-from vljepa_core.metrics import Metric
 from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table
+from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
 from vljepa_core.train import steps_of
 
@@ -130,12 +130,13 @@ def delivered_table(records: Iterable[Record]) -> Display:
     for record in sorted(known, key=lambda r: (r.experiment, r.recipe["dim"], r.dataset["n_train"], _steps(r), r.seed)):
         (rung,) = ladder.rungs([record])
         size = f"{record.recipe['plan_vectors']} x {record.recipe['dim']}"
+        shown, by_loss = (with_interval(asdict(bits)) for bits in (rung.infonce, rung.text_bound))
+        share = max(0.0, rung.text_bound.value) / rung.needed.value
         rows.append([
             f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images, plan {size}</small>",
             f"{rung.needed.value:.1f}",
-            f"{_bits(rung.infonce)}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
-            f"{_bits(rung.text_bound)}<small>{max(0.0, rung.text_bound.value) / rung.needed.value:.0%} of what is "
-            "needed</small>",
+            f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
+            f"{by_loss}<small>{share:.0%} of what is needed</small>",
         ])  # fmt: skip
     head = ["run", "bits needed", "InfoNCE, bits", "by the loss, bits"]
     note = (
@@ -148,10 +149,6 @@ def delivered_table(records: Iterable[Record]) -> Display:
 
 def _steps(record: Record) -> int:
     return record.provenance["steps"]
-
-
-def _bits(found: Metric) -> str:
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]".replace(" ", "&nbsp;")
 
 
 def needed_table(curves: Sequence[Curve]) -> Display:
@@ -281,7 +278,7 @@ def memory_table(records: Sequence[Record]) -> Display:
         gains = [with_gain(record, twins).metrics.get("gain_over_blind") for record in found]
         blind = found[0].recipe["plan_source"] == "none"
         constant = [f"{vectors} of its one plan"] * blind + [f"{memory} of its memory"] * bool(memory)
-        gained = "".join(f"<div>{_with_interval(gain) if gain else NOT_MEASURED}</div>" for gain in gains)
+        gained = "".join(f"<div>{with_interval(gain, signed=True) if gain else NOT_MEASURED}</div>" for gain in gains)
         rows.append([
             f"{escape(title(found[0]))}<small>{escape(_where(found))}</small>",
             " and ".join(constant) or "none",
@@ -293,7 +290,3 @@ def memory_table(records: Sequence[Record]) -> Display:
             "gain over its twin, bits per caption"]  # fmt: skip
     note = "What a decoder has for the language, and what is gained by seeing. In brackets: 95% interval over images."
     return html_table(note, head, rows)
-
-
-def _with_interval(found: Mapping[str, float]) -> str:
-    return f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]".replace(" ", "&nbsp;")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
-import numpy as np
-
+from vljepa_core.blind import bits_apart
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import metric, place, settings
 from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
-from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_MEASURED, a_line_each, bullets, html_table
+from vljepa_core.report import NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
@@ -76,7 +75,7 @@ def parts_table(found: Found) -> Display:
                 escape(RUNGS[name].title),
                 a_line_each(without, _bits),
                 a_line_each(without, lambda r: _bits(whole[r.seed])),
-                a_line_each(without, lambda r, costs=costs: _signed(costs[r.seed])),
+                a_line_each(without, lambda r, costs=costs: with_interval(asdict(costs[r.seed]), signed=True)),
             ])  # fmt: skip
     if not rows:
         return bullets(["Run 5 with and without its parts: no rung of these is recorded."])
@@ -87,21 +86,6 @@ def parts_table(found: Found) -> Display:
         "over images, in the last column paired."
     )
     return html_table(note, head, rows)
-
-
-def bits_apart(record: Record, other: Record) -> Metric:
-    """Bits per caption that the first spends more than the second on the same validation images, paired over them.
-
-    Raises:
-        ValueError: they were judged on other images, or their captions' losses were not kept.
-    """
-    one, two = ({row["image_id"]: row.get("nats") for row in r.captions} for r in (record, other))
-    if one.keys() != two.keys() or None in (*one.values(), *two.values()):
-        raise ValueError(
-            f"{record.experiment} and {other.experiment} (seeds {record.seed}, {other.seed}) do not hold the losses of "
-            "the same validation images"
-        )
-    return mean_metric([(one[image] - two[image]) / np.log(2) for image in one])
 
 
 def outcome(records: Sequence[Record]) -> str:
@@ -192,16 +176,11 @@ def _expected(name: str) -> str:
     return "breaks the collapse" if RUNGS[name].breaks else "collapses"
 
 
-def _signed(found: Metric) -> str:
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]".replace(" ", "&nbsp;")
-
-
 def _bits(record: Record) -> str:
     found = metric(record, "infonce")
     if found is None:
         return NOT_MEASURED
-    text = f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
-    return text.replace(" ", "&nbsp;")
+    return with_interval(found)
 
 
 def _metric(record: Record, name: str) -> str:
