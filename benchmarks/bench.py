@@ -1,7 +1,8 @@
 """``make bench``: this package beside the published path, in one run; prints a table, keeps it as JSON.
 
     python benchmarks/bench.py [--only train generate evaluate] [--scale laptop paper] [--runs run2 run3 run4]
-                               [--precision float32 bfloat16] [--device cpu|cuda] [--rounds 5] [--quick] [--keep]
+                               [--precision float32 bfloat16 "bfloat16 compiled"] [--device cpu|cuda] [--rounds 5]
+                               [--quick] [--keep]
 
 Ours, in float32 and in bfloat16, and the published path (``published_path.py``), which is float32 throughout, take
 turns, round after round, on the same examples and weights; a ratio is taken within a round, and stands with its least
@@ -30,6 +31,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +60,8 @@ PARTS = ("train", "generate", "evaluate")
 RUNS = ("run2", "run3", "run4")
 SCALES = ("laptop", "paper", "smoke")
 RECORDED = REPOSITORY / "benchmarks" / "recorded"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+COMPILED = " compiled"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "bfloat16" + COMPILED: torch.bfloat16}
 IMAGES = 1_000
 
 
@@ -119,7 +123,7 @@ def prepare(experiment: str, scale: str, images: int, precision: str) -> runs.Pr
     changed of the recipe keeps validation and warm-up out of the timed steps."""
     train = images - images % recipe(experiment, scale).batch_size
     changes = dict(n_train=train, n_val=images, epochs=1_000, warmup_epochs=0, validate_every=1_000)
-    changes["precision"] = precision
+    changes |= dict(precision=precision.removesuffix(COMPILED), compile=precision.endswith(COMPILED))
     return runs.prepare(experiment, scale, "scenes", **changes)
 
 
@@ -274,7 +278,7 @@ def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[l
     for scale in options.scale:
         images = 32 if options.quick else IMAGES
         # Long enough a round to be timed, short enough for the whole laptop table to take five minutes on two cores.
-        steps = 2 if options.quick else 10 if scale == "laptop" else 2
+        steps = 2 if options.quick else 10 if scale == "laptop" or device.type == "cuda" else 2
         timed = published_path.GENERATION_BATCH
         for experiment in options.runs:
             case = Case(experiment, scale, device, images, options.precision, options.clock)
@@ -283,10 +287,11 @@ def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[l
             if "train" in options.only:
                 made = time_training(case, options.rounds, steps, peaks)
                 if not options.quick:
-                    published = peak_memory("published", case, images)
-                    for each in made:
-                        ours = peak_memory(each["precision"], case, images)
-                        each["peak_memory_mib"] = {"ours": ours, "published": published}
+                    ways = ["published", *(each["precision"] for each in made)]
+                    with ThreadPoolExecutor() as pool:  # of threads that wait for a process each
+                        published, *ours = pool.map(partial(peak_memory, case=case, images=images), ways)
+                    for each, mib in zip(made, ours, strict=True):
+                        each["peak_memory_mib"] = {"ours": mib, "published": published}
                 keep(made)
             if "generate" in options.only:
                 keep(time_generation(case, options.rounds, timed))
@@ -313,7 +318,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--scale", nargs="+", choices=SCALES, help="laptop and paper by default")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
-    parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES), help="of ours; both by default")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=DTYPES,
+        default=["float32", "bfloat16"],
+        help="of ours; by default both, not compiled",
+    )
     parser.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     parser.add_argument("--threads", type=int, help="CPU threads; all cores by default")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: ratios on a CPU that is shared")

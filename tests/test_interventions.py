@@ -159,7 +159,7 @@ def test_alignment_alone_at_first_trains_no_decoder() -> None:
     assert parts.keys() == {"align"} and loss.item() == parts["align"].item()
     loss.backward()
     assert all(q.grad is None for q in model.decoder.parameters())
-    objective.epoch = 1
+    objective.begin_epoch(1)
     assert "train_loss" in objective.loss(model, *batch)[1]
 
 
@@ -180,7 +180,7 @@ def test_text_first_is_decoded_under_the_mean_plan_and_teaches_no_plan() -> None
     loss.backward()
     assert model.decoder.head.weight.grad is not None
     assert all(q.grad is None for name, q in model.named_parameters() if not name.startswith("decoder"))
-    objective.epoch = 1
+    objective.begin_epoch(1)
     assert objective.loss(model, source, ids, None)[1]["train_loss"].item() == pytest.approx(one_by_one(plan), rel=1e-5)
     model, objective, batch = batch_of(align_weight=1.0, pretrain="text", pretrain_epochs=1)
     objective.loss(model, *batch)[0].backward()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
@@ -459,6 +460,19 @@ def test_selection_is_seeded_and_nested(data_dir: Path) -> None:
     assert again["train"].texts == run.examples["train"].texts
     assert set(again["train"].image_ids).isdisjoint(again["val"].image_ids)
     assert len(other["train"]) == 40
+
+
+def test_a_step_is_compiled_once_and_not_for_every_epoch(monkeypatch) -> None:
+    """A compiler gives up on what it has to compile again and again. With a GPU's shapes, which are always the same."""
+    count = CompileCounterWithBackend("eager")
+    monkeypatch.setattr("vljepa_core.train.compiled", lambda loss, _: torch.compile(loss, dynamic=False, backend=count))
+    monkeypatch.setattr("vljepa_core.objectives.by_length", lambda ids: [(torch.arange(len(ids)), ids)])
+    monkeypatch.setattr("vljepa_core.resident.padded_length", lambda longest: 1000)
+    torch.compiler.reset()
+    fused = trainer("run2", compile=True, n_train=32, epochs=12, pretrain="text", pretrain_epochs=2)
+    while not fused.finished:
+        fused.step()
+    assert count.frame_count == 2  # with and without pretraining
 
 
 @pytest.mark.parametrize(

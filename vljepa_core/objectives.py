@@ -68,17 +68,23 @@ def by_length(ids: Tensor) -> list[tuple[Tensor, Tensor]]:
 class Captioning:
     """Next-byte cross-entropy with label smoothing, plus the weighted diversity loss; and what interventions add.
 
-    ``epoch`` is where training is, from 0: it says whether ``recipe.pretrain`` is still going on. During that of an
-    encoder no captions are decoded, so that there is no ``train_loss``; during that of the text they are decoded under
-    the batch's mean plan.
+    ``pretraining`` says whether ``recipe.pretrain`` is still going on. During that of an encoder no captions are
+    decoded, so that there is no ``train_loss``; during that of the text they are decoded under the batch's mean plan.
     """
 
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
-        self.epoch = 0
+        self.begin_epoch(0)
         # A caption's ids are its bytes, or fewer; losses are reported per byte, so that they can be compared: that of
         # the training captions by the ratio of the validation captions, which for pieces is theirs to about 1%.
         self.ids_per_byte = float((validation.lengths - 1).sum() / validation.bytes.sum())
+
+    def begin_epoch(self, epoch: int) -> None:
+        """What the loss does from here on; ``epoch`` counts from 0.
+
+        Not the number itself is kept: a compiled loss would be compiled again for every epoch, and soon no more.
+        """
+        self.pretraining = epoch < self.recipe.pretrain_epochs
 
     def loss(
         self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE
@@ -87,15 +93,14 @@ class Captioning:
 
         Of several processes (``distributed``), each gives its terms of the batch's loss; ``mine`` has their weight.
         """
-        pretraining = self.epoch < self.recipe.pretrain_epochs
-        if pretraining and self.recipe.pretrain == "lejepa":
+        if self.pretraining and self.recipe.pretrain == "lejepa":
             return self._lejepa(model, source, mine)
         plan = model.plan(source)
         further = self._further(model, plan, ids, labels, mine)
-        if pretraining and self.recipe.pretrain == "align":
+        if self.pretraining and self.recipe.pretrain == "align":
             return self._with(plan.new_zeros(()), {}, further)
         read = plan
-        if pretraining:  # the text: nothing to learn from a picture yet, and no gradient into its plan
+        if self.pretraining:  # the text: nothing to learn from a picture yet, and no gradient into its plan
             read = distributed.rows_of_all(plan.detach(), mine).mean(dim=0, keepdim=True).expand_as(plan)
         read = auxiliary_losses.nested(read) if self.recipe.nested_plan else read
         nats = [
@@ -205,7 +210,9 @@ class Classification:
 
     def __init__(self, recipe: Recipe, validation: Resident) -> None:
         self.recipe, self.validation = recipe, validation
-        self.epoch = 0
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing: every epoch is the same."""
 
     def loss(
         self, model: VLJEPA, source: Tensor, ids: Tensor, labels: Tensor | None, mine: Part = WHOLE

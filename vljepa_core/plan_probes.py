@@ -26,6 +26,7 @@ SCORED = 200  # images a side of the matrix; the cost grows with its square
 FEWEST = 8  # images from which a matrix is worth looking at
 SHIFTS = 8  # other plans per caption where only the shuffle gap is wanted
 PLANS_AT_ONCE = 50  # larger batches are no faster on a CPU: they leave its cache
+GPU_PLANS_AT_ONCE = 500  # a GPU has idle units below it; 1 GiB of activations at the published size
 BITS = np.log(2)  # in nats: divided by it, nats are bits
 
 
@@ -49,7 +50,9 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
     decoder.eval()
     flat = plans.float().cpu().numpy().reshape(len(plans), -1)
     _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    parts = plans[torch.from_numpy(first).to(plans.device)].split(PLANS_AT_ONCE)
+    parts = plans[torch.from_numpy(first).to(plans.device)].split(
+        PLANS_AT_ONCE if plans.device.type == "cpu" else GPU_PLANS_AT_ONCE
+    )
     lengths = (ids != tokenizer.PAD).sum(dim=1).tolist()
     rows = []
     for caption, length in zip(ids.long(), lengths, strict=True):

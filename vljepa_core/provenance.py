@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import platform
 import subprocess
 from datetime import datetime, timezone
@@ -112,7 +113,8 @@ def versions() -> dict[str, str]:
 def commit() -> tuple[str, bool]:
     """Commit of the checkout this package runs from, and whether the package differs from it.
 
-    ``("unknown", False)`` outside a git checkout.
+    Outside a git checkout, such as a copy on a machine without git: what the variable ``VLJEPA_COMMIT`` says, or else
+    ``("unknown", False)``.
     """
 
     def git(*arguments: str) -> str:
@@ -123,19 +125,28 @@ def commit() -> tuple[str, bool]:
     try:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", PACKAGE.name))
     except (OSError, subprocess.CalledProcessError):
-        return "unknown", False
+        return os.environ.get("VLJEPA_COMMIT", "unknown"), False
 
 
 # What ``origin`` says, and the part of a record's provenance that belongs to its training.
-ORIGIN = ("commit", "dirty", "versions", "device", "precision", "threads", "processes", "started")
+ORIGIN = ("commit", "dirty", "versions", "device", "gpu", "precision", "threads", "processes", "started")
 
 
 def origin(device: str, precision: str, processes: int = 1) -> dict[str, Any]:
     """Which code computes from now on, with what and on what; the start in UTC. Threads are those of one process."""
     sha, dirty = commit()
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    found = (sha, dirty, versions(), device, precision, threads(), processes, started)
+    found = (sha, dirty, versions(), device, gpu(device), precision, threads(), processes, started)
     return dict(zip(ORIGIN, found, strict=True))
+
+
+def gpu(device: str) -> str | None:
+    """Name of the GPU that a ``cuda`` run is on; None elsewhere."""
+    if device != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def threads() -> int:

@@ -200,7 +200,7 @@ def cost_table(records: Sequence[Record]) -> Display:
             f"{record.dataset['n_train']:,}",
             f"{made['steps']:,}",
             f"{made['train_seconds']:,.0f}<small>{made['seconds']:,.0f} with evaluation</small>",
-            f"{escape(made['device'])}<small>{escape(made.get('precision', 'float32'))}, "
+            f"{escape(made.get('gpu') or made['device'])}<small>{escape(made.get('precision', 'float32'))}, "
             f"threads: {made.get('threads', 'unknown')}</small>",
         ])  # fmt: skip
     head = ["run", "trainable parameters", "bytes of a plan (fp16)", "training images", "optimiser steps",

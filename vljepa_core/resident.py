@@ -80,7 +80,7 @@ class Resident:
         N is what the longest of these captions needs; on a GPU, where a new shape costs more than padding, it is
         always the same.
         """
-        rows = torch.from_numpy(index).to(self.ids.device)
+        rows = _sent(index, self.ids.device)
         told = None if self.told is None else self.told[rows].long()
         ids = self.ids[rows]
         if ids.device.type == "cpu":
@@ -154,6 +154,12 @@ def moved(images: Tensor, mirror: bool) -> Tensor:
     x, y = x.clamp(0, size - 1), y.clamp(0, size - 1)
     row = torch.arange(len(images), device=device)[:, None, None]
     return images[row, y[:, :, None], x[:, None, :]]
+
+
+def _sent(index: np.ndarray, device: torch.device) -> Tensor:
+    """Row numbers on the device. From pinned memory to a GPU, so that nothing waits until it has caught up."""
+    rows = torch.from_numpy(index)
+    return rows.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else rows.to(device)
 
 
 def padded_length(longest: int) -> int:

@@ -230,7 +230,7 @@ class Trainer:
         """What depends on the epoch alone, so that a resumed run does it as well."""
         epoch = self.progress.epoch
         self.train_data.begin_epoch(self.seed, epoch)
-        self.objective.epoch = epoch
+        self.objective.begin_epoch(epoch)
         if self.recipe.visual_training == "frozen" and self.recipe.visual == "vit":
             trains = epoch < self.recipe.pretrain_epochs
             self.model.visual_encoder.requires_grad_(trains)
