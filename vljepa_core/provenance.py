@@ -61,6 +61,7 @@ SAME_BITS = {  # core hash -> its commit
     "666187919d956c3f": "50bcc61",  # but for align_memory, which was another thing
     "5d8c6542048057ee": "2b9b8a1",
     "2638b2b0a58d2e49": "91a378c",  # but for InfoNCE where most captions are told apart: filled in from the weights
+    "512086ae48d6fd72": "1b1e518",
 }
 
 
