@@ -60,6 +60,7 @@ PARTS = ("train", "generate", "evaluate")
 RUNS = ("run2", "run3", "run4")
 SCALES = ("laptop", "paper", "smoke")
 RECORDED = REPOSITORY / "benchmarks" / "recorded"
+PRECISIONS = ("float32", "bfloat16")
 COMPILED = " compiled"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "bfloat16" + COMPILED: torch.bfloat16}
 IMAGES = 1_000
@@ -322,7 +323,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--precision",
         nargs="+",
         choices=DTYPES,
-        default=["float32", "bfloat16"],
+        default=list(PRECISIONS),
         help="of ours; by default both, not compiled",
     )
     parser.add_argument("--device", help="cpu, cuda or mps; the best there is by default")

@@ -95,7 +95,7 @@ def test_peak_is_a_rate_that_a_product_reaches() -> None:
 
 def test_page_shows_the_record_and_says_what_was_not_measured(tmp_path: Path) -> None:
     nothing = speed.page(tmp_path)
-    assert nothing.count("Not measured") == nothing.count("Not recorded yet") == 1
+    assert nothing.count("The table is not measured") == nothing.count("Not recorded yet") == 1
     seconds = {"median": 0.5, "least": 0.4, "most": 0.6}
     row = {
         "scale": "laptop", "part": "train", "experiment": "run3", "what": "training step", "precision": "float32",
@@ -109,7 +109,7 @@ def test_page_shows_the_record_and_says_what_was_not_measured(tmp_path: Path) ->
     line = next(line for line in page.splitlines() if "training step |" in line)
     assert line.count(" | ") == len(speed.HEAD) - 1  # a pipe within a cell is escaped
     assert "3.2 (3.0 to 3.5)" in line and "70%" in line and "300 \\| not measured" in line
-    assert page.count("Not measured") == 1 and "shared the machine" not in page
+    assert page.count("The table is not measured") == 1 and "shared the machine" not in page
     report["rows"][0]["load"] = 6.0
     (tmp_path / "cpu.json").write_text(json.dumps(report))
     assert "shared the machine" in speed.page(tmp_path)
@@ -141,12 +141,12 @@ def test_recorded_bench_is_whole(path: Path) -> None:
     scales = {row["scale"] for row in report["rows"]}
     for scale in scales:
         assert {row for row in found if row[0] == scale} >= set(
-            itertools.product([scale], bench.RUNS, ["train"], bench.DTYPES)
+            itertools.product([scale], bench.RUNS, ["train"], bench.PRECISIONS)
         )
         parts = {row[2] for row in found if row[0] == scale}
         if "generate" in parts:
-            assert found >= set(itertools.product([scale], bench.RUNS, ["generate"], bench.DTYPES))
+            assert found >= set(itertools.product([scale], bench.RUNS, ["generate"], bench.PRECISIONS))
         if "evaluate" in parts:
-            assert found >= set(itertools.product([scale], ["run2"], ["evaluate"], bench.DTYPES))
+            assert found >= set(itertools.product([scale], ["run2"], ["evaluate"], bench.PRECISIONS))
     assert all(row["rounds"] >= 3 and row["scale"] != "smoke" for row in report["rows"])
     assert path.stem == report["machine"]["device"]

@@ -58,7 +58,9 @@ def test_prediction_by_hand() -> None:
     slow_cores = roofline.Card("slow cores", flops=1e9, bandwidth=1e12, source="made up")
     cost = {"flops": 2e9, "bytes": 3e9, "operators": 100}
     first, second = roofline.predict(cost, (slow_memory, slow_cores))
-    assert first["seconds"] == pytest.approx({"arithmetic": 2e-3, "memory": 3.0, "issuing": 5e-4})
+    assert first["seconds"] == pytest.approx(
+        {"arithmetic": 2e-3, "memory": 3.0, "issuing": 100 * roofline.ISSUE_SECONDS}
+    )
     assert (first["at_least"], first["waits_for"]) == (3.0, "memory")
     assert (second["at_least"], second["waits_for"]) == (2.0, "arithmetic")
     assert roofline.predict({"flops": 1, "bytes": 1, "operators": 1}, (slow_cores,))[0]["waits_for"] == "issuing"

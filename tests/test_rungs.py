@@ -66,7 +66,7 @@ def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, ca
 def test_side_by_side_each_rung_is_a_command_of_its_own(data_dir: Path, capfd, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(
-        rung_commands, "side_by_side", lambda names, commands, jobs: asked.append((names, commands, jobs)) or 1
+        rung_commands, "side_by_side", lambda names, commands, jobs, gpus: asked.append((names, commands, jobs)) or 1
     )
     arguments = ["rungs", "align", "direct", "--seed", "0", "1", *PLACE, "--device", "cpu"]
     assert main([*arguments, "--jobs", "2", "--keep"]) == 1, "one of them failed"

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from vljepa_core import run_commands
 from vljepa_core.__main__ import main
-from vljepa_core.side_by_side import side_by_side
+from vljepa_core.side_by_side import side_by_side, visible_gpus
 
 
 def python(code: str) -> list[str]:
@@ -29,6 +29,23 @@ def test_as_many_at_a_time_as_asked_for_each_with_its_share_of_the_threads(tmp_p
     assert len(told) == 4 and {share for share, _, _ in told} == {str(max(1, os.cpu_count() // 2))}
     together = [sum(a <= start < b for a, b in spans) for start, _ in spans]
     assert max(together) == 2
+
+
+def test_gpus_are_shared_evenly(capsys) -> None:
+    say = python("import os, time; time.sleep(0.6); print(os.environ['CUDA_VISIBLE_DEVICES'])")
+    assert side_by_side("abcd", [say] * 4, 4, gpus=[1, 3]) == 0
+    assert sorted(capsys.readouterr().out.split()) == ["1", "1", "3", "3"]
+
+
+def test_gpus_that_this_process_may_use(monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == [0, 1, 2]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
+    assert visible_gpus() == [2, 5]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1")
+    with pytest.raises(ValueError, match="MIG-1: give numbers"):
+        visible_gpus()
 
 
 def test_one_that_fails_is_told_with_its_last_words_and_stops_nobody(capsys) -> None:
@@ -81,7 +98,8 @@ def test_experiments_and_rungs_go_side_by_side_the_longest_first(data_dir: Path,
     capsys.readouterr()
     where = ["run", "run1_blind", "run2_blind", "run2", "--rungs", "direct", *place]
     assert main([*where, "--jobs", "2"]) == 0
-    ((names, commands, jobs),) = asked
+    ((names, commands, jobs, gpus),) = asked
+    assert gpus == []
     assert names == ["run2", "direct", "run2_blind", "run1_blind"] and jobs == 2
     assert commands[1][2:6] == ["vljepa_core", "rungs", "direct", "--seed"] and commands[1][6] == "3"
     assert commands[0][2:5] == ["vljepa_core", "run", "run2"] and "--no-estimate" in commands[0]

@@ -124,7 +124,9 @@ def describe_command(options: argparse.Namespace) -> int:
     for row in found["cards"]:
         parts = " | ".join(f"{1e3 * seconds:6.2f}" for seconds in row["seconds"].values())
         print(f"  {row['card']:15} {parts}   waits for {row['waits_for']:10}  {row['source']}")
-    print(f"  issuing: {ISSUE_SECONDS * 1e6:.0f} us per operator assumed; CUDA graphs and compilers avoid it")
+    print(
+        f"  issuing: {ISSUE_SECONDS * 1e6:.0f} us per operator, as on one machine with an H200; CUDA graphs and compilers avoid it"
+    )
     if step := found["published_step"]:
         print(
             f"published: {1e3 * step['seconds']:.0f} ms per step on an unnamed GPU; for these counts that is "

@@ -24,6 +24,7 @@ import submitit
 from submitit.helpers import Checkpointable
 
 from vljepa_core.files import write_atomically
+from vljepa_core.side_by_side import visible_gpus
 
 A_YEAR = 365 * 24 * 60  # minutes: submitit ends local jobs after a few, unless told otherwise
 POLL_SECONDS = {"local": 0.5, "slurm": 5.0}
@@ -110,7 +111,7 @@ def run_jobs(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tu
 def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tuple[str, Job | None]]:
     executor = submitit.LocalExecutor(folder)
     executor.update_parameters(timeout_min=A_YEAR, stderr_to_stdout=True)
-    gpus, slots = _gpus(), list(range(cluster.at_once))
+    gpus, slots = visible_gpus(), list(range(cluster.at_once))
     waiting, running = list(jobs), {}
     environment = {"OMP_NUM_THREADS": str(threads)} if (threads := threads_each(cluster)) else {}
     try:
@@ -155,19 +156,6 @@ def _heard_interrupts() -> Iterator[None]:
     finally:
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _gpus() -> list[int]:
-    """The GPUs that local jobs may use, as CUDA_VISIBLE_DEVICES numbers them."""
-    import torch
-
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is None:
-        return list(range(torch.cuda.device_count()))
-    numbers = [number.strip() for number in listed.split(",") if number.strip()]
-    if not all(number.isdigit() for number in numbers):
-        raise JobsError(f"CUDA_VISIBLE_DEVICES={listed}: give numbers, such as 0,1")
-    return [int(number) for number in numbers]
 
 
 def _run_slurm(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tuple[str, Job | None]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
 from vljepa_core.rung_commands import rung_command, rungs_command
 from vljepa_core.rungs import BASE, changes_at
-from vljepa_core.side_by_side import side_by_side
+from vljepa_core.side_by_side import side_by_side, visible_gpus
 
 if TYPE_CHECKING:
     from vljepa_core.runs import Prepared
@@ -52,7 +52,7 @@ def add_run_command(commands: argparse._SubParsersAction) -> argparse.ArgumentPa
         type=int,
         default=1,
         metavar="N",
-        help="runs at a time on a CPU, each on its share of it, the longest first",
+        help="runs at a time, each on its share of the cores and, of several, on a GPU of its own; the longest first",
     )
     run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
     run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
@@ -94,13 +94,14 @@ def run_command(options: argparse.Namespace) -> int:
     ]
     for each in asked:  # refuse all before running any
         recipe(each.experiment, options.scale, **each.changes)
-    jobs = min(options.jobs, len(asked)) if choose_device(options.device).type == "cpu" else 1
+    jobs = min(options.jobs, len(asked)) if distributed.size() == 1 else 1
     if not options.no_estimate and distributed.size() == 1:
         _estimate(asked, options, jobs)
     if jobs > 1:
         # The longest first, so that no core waits at the end for one that was begun last.
         asked.sort(key=lambda each: -each.seconds)
-        return int(side_by_side([each.name for each in asked], [each.command for each in asked], jobs) > 0)
+        gpus = visible_gpus() if str(choose_device(options.device)) == "cuda" else []
+        return int(side_by_side([each.name for each in asked], [each.command for each in asked], jobs, gpus) > 0)
     for each in asked[: len(options.experiment)]:
         _run_alone(each, options)
     failed = 0

@@ -11,7 +11,7 @@ from typing import Any
 from vljepa_core.interventions import RUNGS
 from vljepa_core.recipes import SCALES, recipe
 from vljepa_core.rungs import BASE, changes_at, run_rung, rung_path
-from vljepa_core.side_by_side import side_by_side
+from vljepa_core.side_by_side import side_by_side, visible_gpus
 
 EPILOG = """
 What is finished is loaded, what was begun goes on from its checkpoint: after a kill, give the same command again.
@@ -37,7 +37,7 @@ def add_rungs_command(commands: argparse._SubParsersAction) -> None:
     rungs.add_argument("--seed", nargs="+", type=int, default=[0], help="one or several (default 0)")
     rungs.add_argument("--scale", default="laptop", help=f"{', '.join(SCALES)} (default laptop)")
     rungs.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time on a CPU, each on its share of it"
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share of the cores, as for run"
     )
     rungs.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     rungs.add_argument(
@@ -62,7 +62,7 @@ class _Run:
 
 def rungs_command(options: argparse.Namespace) -> int:
     """Make or load the rungs' records; 0 if all have one, 1 if something failed."""
-    from vljepa_core import runs
+    from vljepa_core import distributed, runs
     from vljepa_core.estimate import human_time
     from vljepa_core.keeping import keep_run
     from vljepa_core.train import choose_device
@@ -74,9 +74,10 @@ def rungs_command(options: argparse.Namespace) -> int:
         recipe(BASE, options.scale, **changes_at(name, options.scale))
     asked = [_prepare(name, seed, options) for seed in dict.fromkeys(options.seed) for name in names]
     _say(f"rungs on {options.data}, {options.scale}: {len(asked)} runs, {_left(asked)}")
-    if options.jobs > 1 and len(asked) > 1 and choose_device(options.device).type == "cpu":
+    if options.jobs > 1 and len(asked) > 1 and distributed.size() == 1:
         commands = [rung_command(run.name, run.seed, options) for run in asked]
-        return int(side_by_side([run.label for run in asked], commands, options.jobs) > 0)
+        gpus = visible_gpus() if str(choose_device(options.device)) == "cuda" else []
+        return int(side_by_side([run.label for run in asked], commands, options.jobs, gpus) > 0)
     failed = []
     for number, run in enumerate(asked, 1):
         known = run.seconds is not None

@@ -1,7 +1,8 @@
 """Several runs at a time on one machine, each in a process and with threads of its own.
 
 A small model leaves cores waiting for each other at every operation: on two cores, two runs of one thread each finish
-sooner than one after the other on two threads (benchmarks/PROFILE.md). Which of the runs is done is seen from their
+sooner than one after the other on two threads; and it leaves a GPU waiting for the core that issues its operators, so
+that several runs have room on it (benchmarks/PROFILE.md). Which of the runs is done is seen from their
 records, so a killed build goes on like any other.
 """
 
@@ -22,8 +23,27 @@ POLL_SECONDS = 0.2
 LINES_OF_A_FAILURE = 15
 
 
-def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: int) -> int:
+def visible_gpus() -> list[int]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES numbers them.
+
+    Raises:
+        ValueError: that variable holds something else than numbers.
+    """
+    import torch
+
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return list(range(torch.cuda.device_count()))
+    numbers = [number.strip() for number in listed.split(",") if number.strip()]
+    if not all(number.isdigit() for number in numbers):
+        raise ValueError(f"CUDA_VISIBLE_DEVICES={listed}: give numbers, such as 0,1")
+    return [int(number) for number in numbers]
+
+
+def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: int, gpus: Sequence[int] = ()) -> int:
     """Run the commands, ``jobs`` at a time in order, and print what each printed when it has ended.
+
+    Each sees one of the ``gpus``, where there are any: that on which fewest others are running.
 
     Whoever stops this process stops them: they go on from their checkpoints the next time. One that fails doesn't stop
     the others.
@@ -32,7 +52,7 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
         How many failed; the end of what they said is on stderr.
     """
     waiting = list(zip(names, commands, strict=True))
-    running: list[tuple[str, subprocess.Popen, IO[str]]] = []
+    running: list[tuple[str, subprocess.Popen, IO[str], int | None]] = []
     failed = 0
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), "VLJEPA_QUIET": "1"}
     bar = tqdm(total=len(waiting), unit="run", mininterval=0.5 if sys.stderr.isatty() else 30, leave=False)
@@ -42,13 +62,16 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
             while waiting and len(running) < jobs:
                 name, command = waiting.pop(0)
                 said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when its process has ended
-                running.append((name, subprocess.Popen(command, stdout=said, stderr=said, env=environment), said))
-                bar.set_postfix_str(", ".join(n for n, _, _ in running))
+                taken = [gpu for *_, gpu in running]
+                gpu = min(gpus, key=taken.count, default=None)
+                own = environment if gpu is None else {**environment, "CUDA_VISIBLE_DEVICES": str(gpu)}
+                running.append((name, subprocess.Popen(command, stdout=said, stderr=said, env=own), said, gpu))
+                bar.set_postfix_str(", ".join(n for n, *_ in running))
             time.sleep(POLL_SECONDS)
             bar.refresh() if sys.stderr.isatty() else None
             for entry in [entry for entry in running if entry[1].poll() is not None]:
                 running.remove(entry)
-                name, process, said = entry
+                name, process, said, _ = entry
                 said.seek(0)
                 lines = said.read().splitlines()
                 said.close()
@@ -60,10 +83,10 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
                     end = "\n  ".join(lines[-LINES_OF_A_FAILURE:])
                     bar.write(f"{name}: failed (exit code {process.returncode})\n  {end}", file=sys.stderr)
     finally:
-        for _, process, said in running:
+        for _, process, said, _ in running:
             process.terminate()
             said.close()
-        for _, process, _ in running:
+        for _, process, *_ in running:
             process.wait()
         bar.close()
         signal.signal(signal.SIGTERM, before)
