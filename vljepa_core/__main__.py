@@ -125,7 +125,7 @@ def describe_command(options: argparse.Namespace) -> int:
         parts = " | ".join(f"{1e3 * seconds:6.2f}" for seconds in row["seconds"].values())
         print(f"  {row['card']:15} {parts}   waits for {row['waits_for']:10}  {row['source']}")
     print(
-        f"  issuing: {ISSUE_SECONDS * 1e6:.0f} us per operator, as on one machine with an H200; CUDA graphs and compilers avoid it"
+        f"  issuing: {ISSUE_SECONDS * 1e6:.0f} us per operator (one H200 machine); CUDA graphs and compilers avoid it"
     )
     if step := found["published_step"]:
         print(
