@@ -76,6 +76,7 @@ class Case:
         self.trainers = {precision: new_trainer(run, device) for precision, run in self.runs.items()}
         self.run, self.trainer = next(iter(self.runs.values())), next(iter(self.trainers.values()))
         self.recipe, self.device, self.clock = self.run.recipe, device, clock
+        self.eager = [precision for precision in precisions if not precision.endswith(COMPILED)]  # steps alone compile
         train = self.run.examples["train"]
         self.samples = [(image, text, 0) for image, text in zip(train.images, train.texts, strict=True)]
 
@@ -140,7 +141,7 @@ def rows_of(case: Case, part: str, what: str, found: dict[str, list[float]], per
     """A table row for each precision, from the seconds of every round; ``per`` is what they are divided by."""
     published = [s / published_per for s in found["published"]]
     made = []
-    for precision in case.trainers:
+    for precision in (name for name in found if name != "published"):
         ours = [s / per for s in found[precision]]
         made.append(
             {
@@ -164,10 +165,12 @@ def counted_flops(case: Case, precision: str, steps: int) -> float:
     """FLOPs of matrix products and convolutions in one of our steps, forward and backward, as they are carried out:
     PyTorch's own count of real steps. Attention is computed unfused meanwhile, because the counter does not know
     every fused kernel; what such a kernel computes a second time in its backward pass does not count."""
-    torch.compiler.set_stance("force_eager")
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with (
+        torch.compiler.set_stance("force_eager"),
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+    ):
         case.train(steps, precision)
-    torch.compiler.set_stance("default")
     return counter.get_total_flops() / steps
 
 
@@ -204,7 +207,7 @@ def time_generation(case: Case, rounds: int, timed: int) -> list[dict]:
     images, twin = case.run.examples["val"].images, case.twin()
     made = []
     for name, temperature in (("greedy", 0.0), ("sampled", case.recipe.temperature)):
-        ways = {precision: lambda p=precision, t=temperature: case.write(p, t) for precision in case.trainers}
+        ways = {precision: lambda p=precision, t=temperature: case.write(p, t) for precision in case.eager}
         ways["published"] = lambda t=temperature: published_path.generate(twin, images[:timed], t)
         found = interleaved(ways, rounds, case.device, case.clock)
         new = rows_of(case, "generate", f"{len(images):,} captions, {name}", found, 1, timed / len(images))
@@ -225,7 +228,7 @@ def time_evaluation(case: Case, rounds: int, timed: int) -> list[dict]:
             _ = unique_share(captions), unique_words(captions)
             _ = [(word_overlap(r, c), content_match(r, c)) for r, c in pairs]
 
-    ways = {precision: lambda p=precision: case.judge(p) for precision in case.trainers}
+    ways = {precision: lambda p=precision: case.judge(p) for precision in case.eager}
     found = interleaved({**ways, "published": published}, rounds, case.device, case.clock)
     made = rows_of(case, "evaluate", f"one record, {len(validation):,} images", found, 1, timed / len(validation))
     for each in made:
@@ -274,7 +277,8 @@ def measure_memory(way: str, experiment: str, scale: str, device_name: str, imag
 def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[list[dict]], None]) -> None:
     """Every part that was asked for, row by row."""
     budget = 0.0 if options.quick else 0.5
-    peaks = {name: matmul_peak(device, dtype, budget, options.clock) for name, dtype in DTYPES.items()}
+    of_dtype = {DTYPES[name]: matmul_peak(device, DTYPES[name], budget, options.clock) for name in options.precision}
+    peaks = {name: of_dtype[DTYPES[name]] for name in options.precision}
     print("matrix-multiply peak in GFLOP/s: " + ", ".join(f"{name} {p / 1e9:,.0f}" for name, p in peaks.items()))
     for scale in options.scale:
         images = 32 if options.quick else IMAGES
@@ -289,7 +293,8 @@ def measure(options: argparse.Namespace, device: torch.device, keep: Callable[[l
                 made = time_training(case, options.rounds, steps, peaks)
                 if not options.quick:
                     ways = ["published", *(each["precision"] for each in made)]
-                    with ThreadPoolExecutor() as pool:  # of threads that wait for a process each
+                    at_once = 1 if device.type == "cpu" else len(ways)
+                    with ThreadPoolExecutor(at_once) as pool:  # of threads that wait for a process each
                         published, *ours = pool.map(partial(peak_memory, case=case, images=images), ways)
                     for each, mib in zip(made, ours, strict=True):
                         each["peak_memory_mib"] = {"ours": mib, "published": published}
@@ -341,7 +346,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    if device.type == "cpu" and not cpu_multiplies_in_bfloat16() and "bfloat16" in options.precision:
+    if device.type == "cpu" and not cpu_multiplies_in_bfloat16() and options.precision != ["float32"]:
         print("this CPU does not multiply in bfloat16: float32 alone is measured")
         options.precision = ["float32"]
     path = options.json or REPOSITORY / "build" / "benchmarks" / f"bench-{device.type}.json"

@@ -34,15 +34,15 @@ this package | the published path.
 NOTHING = {
     "cpu": "Not recorded yet: `make bench` measures it here.",
     "cuda": """The table is not measured: a machine with a GPU was at hand for minutes. In them the tests for a GPU
-(`tests/test_cuda.py`) passed on an H200, every kind of run went through at `smoke`, and a step of Run 2 at `paper` took
-58 to 68 ms in bf16, no more with six runs side by side than with one: it waits for operators to be issued.""",
+(`tests/test_cuda.py`) passed on an H200, eleven experiments went through at `smoke`, and a step of Run 2 at `paper`
+took 65 ms in bf16, and 58 to 68 with six of them side by side: it waits for operators to be issued.""",
 }
 PREDICTION = """## What data sheets allow
 
-A prediction, not a measurement: how long one training step of Run 3 at the published size takes at least, if a card
+A prediction: how long one training step of Run 3 at the published size takes at least, if a card
 reached the peaks of its data sheet (bf16 matrix products, bytes at float32 size), and how long eager PyTorch takes to
-issue the step's operators at {microseconds} microseconds each, as one machine with an H200 did
-(`benchmarks/PROFILE.md`, "On a GPU"). Other CPUs issue faster or slower.
+issue the step's operators at {microseconds} microseconds each, which was measured in Run 2 on one machine with an H200
+(`benchmarks/PROFILE.md`, "On a GPU"). That is the CPU's part, the same for every card; another CPU has another.
 `python -m vljepa_core describe run3 --scale paper` computes it.
 
 | card | arithmetic, ms | memory, ms | issuing, ms | waits for | source |
@@ -128,7 +128,7 @@ def predicted() -> list[str]:
         f"The study reports {1e3 * step['seconds']:.0f} ms per step, on a GPU that it doesn't name. For the operations",
         f"counted here ({found['flops_per_step'] / 1e9:,.0f} GFLOP, {found['bytes_per_step'] / 1e9:.1f} GB, "
         f"{found['operators_per_step']:,} operators) that is {rates}:",
-        "far from what any of these cards is limited by, and near to what issuing one operator after another takes.",
+        "far from what any of these cards is limited by, and near to what issuing operators one by one takes.",
     ]
 
 

@@ -59,6 +59,15 @@ def test_memory_of_a_way(way: str, data_dir: Path, capsys) -> None:
     assert mib is None or 0 <= mib < 10_000  # here the process has imports and other tests behind it
 
 
+def test_a_compiled_way_is_of_steps_alone(data_dir: Path) -> None:
+    case = bench.Case("run2", "smoke", CPU, 40, ["float32", "bfloat16 compiled"])
+    assert case.eager == ["float32"]
+    wanted = [(r.recipe.precision, r.recipe.compile) for r in case.runs.values()]
+    assert wanted == [("float32", False), ("bfloat16", True)]
+    found = {"float32": [2.0], "published": [4.0]}
+    assert [row["precision"] for row in bench.rows_of(case, "generate", "captions", found, 1, 1)] == ["float32"]
+
+
 def test_both_ways_are_given_the_same_batches(data_dir: Path) -> None:
     case = bench.Case("run2", "smoke", CPU, 70, ["float32", "bfloat16"])
     case.train(1)

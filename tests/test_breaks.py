@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import TINY
 from vljepa_core import baselines, figures, ladder, report_answers, report_breaks, rungs, runs
+from vljepa_core.datasets.scene_grammar import paraphrase_bits
+from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.describe import describe
 from vljepa_core.goals import GOALS, MEASURES, judge, with_controls
 from vljepa_core.interventions import RUNGS
@@ -218,7 +220,8 @@ def test_what_is_delivered_on_scenes_is_bounded_by_the_loss_as_well_and_unknown_
     """A decoder that spends H(caption) less 7 bits on every caption is shown 7, whatever InfoNCE can."""
     captions = [{"image_id": f"val-{i}", "greedy": "a", "sampled": "b"} for i in range(200)]
     need = [ladder.needed_bits(3, [row["image_id"]]).value for row in captions]
-    spent = [each + ladder.wording_bits(3) - 7 for each in need]
+    wording = [paraphrase_bits(describe_scene("val", i, difficulty=3).scene) for i in range(200)]
+    spent = [facts + words - 7 for facts, words in zip(need, wording, strict=True)]
     captions = [{**row, "nats": bits * math.log(2)} for row, bits in zip(captions, spent, strict=True)]
     record = made_up("run6", data="scenes", bits=3.5, captions=captions)
     row = cells(report_answers.delivered_table([record, made_up("run6")]), "Run 6")

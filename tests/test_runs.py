@@ -499,3 +499,12 @@ def test_a_compiled_step_is_the_same_step(experiment: str, changes: dict, monkey
     for (name, one), other in zip(plain.model.named_parameters(), fused.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
     assert plain.progress.history[0] == fused.progress.history[0]
+
+
+def test_outside_a_checkout_the_commit_is_what_one_is_told(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
+    for told, found in (("0123abc", "0123abc"), ("", "unknown"), (None, "unknown")):
+        monkeypatch.delenv("VLJEPA_COMMIT", raising=False)
+        if told is not None:
+            monkeypatch.setenv("VLJEPA_COMMIT", told)
+        assert provenance.commit() == (found, False)

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import REPOSITORY
-from vljepa_core import run_commands
+from vljepa_core import jobs, run_commands, rung_commands
 from vljepa_core.__main__ import main
-from vljepa_core.side_by_side import side_by_side, visible_gpus
+from vljepa_core.side_by_side import gpus_to_share, side_by_side
 
 
 def python(code: str) -> list[str]:
@@ -33,19 +34,37 @@ def test_as_many_at_a_time_as_asked_for_each_with_its_share_of_the_threads(tmp_p
 
 def test_gpus_are_shared_evenly(capsys) -> None:
     say = python("import os, time; time.sleep(0.6); print(os.environ['CUDA_VISIBLE_DEVICES'])")
-    assert side_by_side("abcd", [say] * 4, 4, gpus=[1, 3]) == 0
+    assert side_by_side("abcd", [say] * 4, 4, gpus=["1", "3"]) == 0
     assert sorted(capsys.readouterr().out.split()) == ["1", "1", "3", "3"]
 
 
 def test_gpus_that_this_process_may_use(monkeypatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert visible_gpus() == [0, 1, 2]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
-    assert visible_gpus() == [2, 5]
+    assert gpus_to_share("cuda") == ["0", "1", "2"] and gpus_to_share("cuda:1") == gpus_to_share("cpu") == []
+    for listed, names in (("2, 5", ["2", "5"]), ("MIG-1", ["MIG-1"]), ("1,-1,0", ["1"]), ("-1", []), ("", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+        assert gpus_to_share("cuda") == names
+
+
+def test_sweeps_want_gpus_by_number(monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    assert jobs._gpus() == [1, 0]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1")
-    with pytest.raises(ValueError, match="MIG-1: give numbers"):
-        visible_gpus()
+    with pytest.raises(jobs.JobsError, match="MIG-1: give numbers"):
+        jobs._gpus()
+
+
+def test_runs_on_gpus_are_given_all_of_them(data_dir: Path, monkeypatch) -> None:
+    asked = []
+    for module in (run_commands, rung_commands):
+        monkeypatch.setattr(module, "side_by_side", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr("vljepa_core.train.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    place = ["--scale", "smoke", "--data", "shapes", "--jobs", "3"]
+    assert main(["run", "run1", "run2", "--no-estimate", *place]) == 0
+    assert main(["rungs", "align", "direct", *place]) == 0
+    assert [given[-2:] for given in asked] == [(2, ["0", "1"]), (3, ["0", "1"])]
 
 
 def test_one_that_fails_is_told_with_its_last_words_and_stops_nobody(capsys) -> None:

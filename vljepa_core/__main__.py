@@ -120,7 +120,7 @@ def describe_command(options: argparse.Namespace) -> int:
         print(f"{'memory, ' + part.replace('_', ' '):34} {count / 2**20:>8,.0f} MiB (estimate, float32)")
     print(f"{'moved by one step':28} {found['bytes_per_step'] / 1e9:>14,.2f} GB (float32; bf16 moves about half)")
     print(f"{'operators of one step':28} {found['operators_per_step']:>14,}\n")
-    print("predicted from data sheets, not measured: ms per step of bf16 arithmetic | memory | issuing operators")
+    print("predicted, not measured: ms per step of bf16 arithmetic | memory (data sheets) | issuing operators")
     for row in found["cards"]:
         parts = " | ".join(f"{1e3 * seconds:6.2f}" for seconds in row["seconds"].values())
         print(f"  {row['card']:15} {parts}   waits for {row['waits_for']:10}  {row['source']}")

@@ -27,6 +27,8 @@ def estimate_seconds(run: Prepared, device: str | None = None, jobs: int = 1) ->
         return _timed(run, device) * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
     finally:
         torch.set_num_threads(threads)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # for the runs, which may be processes of their own
 
 
 def _timed(run: Prepared, device: str | None) -> float:

@@ -111,7 +111,7 @@ def run_jobs(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tu
 def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tuple[str, Job | None]]:
     executor = submitit.LocalExecutor(folder)
     executor.update_parameters(timeout_min=A_YEAR, stderr_to_stdout=True)
-    gpus, slots = visible_gpus(), list(range(cluster.at_once))
+    gpus, slots = _gpus(), list(range(cluster.at_once))
     waiting, running = list(jobs), {}
     environment = {"OMP_NUM_THREADS": str(threads)} if (threads := threads_each(cluster)) else {}
     try:
@@ -150,12 +150,20 @@ def _heard_interrupts() -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()  # others may set no handler
     ignored = main and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     if ignored:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         if ignored:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _gpus() -> list[int]:
+    """The GPUs that local jobs may use; submitit wants numbers."""
+    found = visible_gpus()
+    if not all(name.isdigit() for name in found):
+        raise JobsError(f"CUDA_VISIBLE_DEVICES={','.join(found)}: give numbers, such as 0,1")
+    return [int(name) for name in found]
 
 
 def _run_slurm(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tuple[str, Job | None]]:

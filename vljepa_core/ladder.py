@@ -25,8 +25,6 @@ from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.records import Record
 from vljepa_core.verdicts import COLLAPSE_SHARE
 
-WORDINGS = 100  # scenes whose wordings are enumerated for H(caption | facts)
-
 
 @dataclass(frozen=True)
 class Rung:
@@ -39,7 +37,7 @@ class Rung:
         steps: optimiser steps.
         loss: what was minimised, in words.
         needed: bits that a caption takes from its picture, mean over the validation scenes, from the generator.
-        wording: bits of a caption that no picture tells (its wording), mean over the first ``WORDINGS`` of them.
+        wording: bits of a caption that no picture tells (its wording), H(caption | facts), mean over the same.
         spent: bits that the decoder spends on a caption, mean over the validation scenes.
         text_bound: H(caption) - cross-entropy, a lower bound on I(plan; caption) in bits, negative while text is
             unlearned; its interval is over the validation scenes.
@@ -108,9 +106,9 @@ def _content_bits(level: int, image_ids: Iterable[str]) -> list[float]:
 
 
 @cache
-def wording_bits(level: int, scenes: int = WORDINGS) -> float:
-    """H(caption | facts) in bits, mean over the first validation scenes."""
-    return float(np.mean([paraphrase_bits(describe_scene("val", i, difficulty=level).scene) for i in range(scenes)]))
+def wording_bits(level: int, image_id: str) -> float:
+    """H(caption | facts) in bits: the wordings that one scene may be described in, enumerated."""
+    return paraphrase_bits(_scene(image_id, level).scene)
 
 
 def loss_of(recipe: Mapping[str, Any]) -> str:
@@ -129,7 +127,7 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
             continue
         level, ids = level_of(record), [row["image_id"] for row in record.captions]
         spent = np.array([row["nats"] for row in record.captions]) / np.log(2)
-        wording = wording_bits(level)
+        wording = np.array([wording_bits(level, image_id) for image_id in ids])
         found.append(
             Rung(
                 level=level,
@@ -138,7 +136,7 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
                 steps=record.provenance["steps"],
                 loss=loss_of(record.recipe),
                 needed=needed_bits(level, ids),
-                wording=wording,
+                wording=float(wording.mean()),
                 spent=float(spent.mean()),
                 text_bound=mean_metric(np.array(_content_bits(level, ids)) + wording - spent),
                 infonce=Metric(**record.metrics["infonce"]),

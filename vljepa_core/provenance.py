@@ -11,7 +11,10 @@ from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGE = Path(__file__).parent
 REPOSITORY = PACKAGE.parent
@@ -126,28 +129,26 @@ def commit() -> tuple[str, bool]:
     try:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", PACKAGE.name))
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("VLJEPA_COMMIT", "unknown"), False
+        return os.environ.get("VLJEPA_COMMIT") or "unknown", False
 
 
 # What ``origin`` says, and the part of a record's provenance that belongs to its training.
 ORIGIN = ("commit", "dirty", "versions", "device", "gpu", "precision", "threads", "processes", "started")
 
 
-def origin(device: str, precision: str, processes: int = 1) -> dict[str, Any]:
+def origin(device: torch.device, precision: str, processes: int = 1) -> dict[str, Any]:
     """Which code computes from now on, with what and on what; the start in UTC. Threads are those of one process."""
     sha, dirty = commit()
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    found = (sha, dirty, versions(), device, gpu(device), precision, threads(), processes, started)
+    found = (sha, dirty, versions(), device.type, gpu(device), precision, threads(), processes, started)
     return dict(zip(ORIGIN, found, strict=True))
 
 
-def gpu(device: str) -> str | None:
+def gpu(device: torch.device) -> str | None:
     """Name of the GPU that a ``cuda`` run is on; None elsewhere."""
-    if device != "cuda":
-        return None
     import torch
 
-    return torch.cuda.get_device_name()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
 
 
 def threads() -> int:

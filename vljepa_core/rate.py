@@ -158,7 +158,7 @@ def rate_curve(
         format=FORMAT, experiment=recipe.experiment, scale=recipe.scale, seed=seed, recipe=recipe.to_dict(), **about,
         source_hash=provenance.source_hash(*ROOMS), scored=min(len(validation), scored), captioned=len(validation),
         plan_bytes=recipe.plan_bytes, activation_bytes=activation_bytes, reference={}, rows=[],
-        provenance={**provenance.origin(device.type, "float32"), "seconds": 0.0},
+        provenance={**provenance.origin(device, "float32"), "seconds": 0.0},
     )  # fmt: skip
     measuring = Measuring(curve, path, receiver(model, recipe, validation, scored), validation)
     done = {row["name"] for row in measuring.curve.rows}

@@ -45,7 +45,8 @@ class Record:
         confusion: labels and matrix (rows true, columns predicted), or None.
         weights_sha256: of ``weights.safetensors`` beside the record.
         provenance: of the training: commit, dirty, versions, device, precision, threads, started, train_seconds,
-            steps; ``judged``: the same of the evaluation, which may be a later one; seconds of both.
+            steps; ``judged``: the same of the evaluation, which may be a later one, and in it
+            ``infonce``: the commit by which that metric alone was measured anew, where it was; seconds of both.
         timeline: rows at steps 0, 1, 2, 4, 8, ...: step, val_loss, plan geometry on a few images, gradient norm at the
             encoder, all of the weights after that many steps.
         trivial: of a kept record: metric -> what answers score on the run's own captions that see no image, each a

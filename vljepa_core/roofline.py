@@ -1,8 +1,8 @@
-"""What a training step asks of a card, and how fast a card could be at it: counts and a prediction, no measurement.
+"""What a training step asks of a card, and how fast a card could be at it: counts and a prediction.
 
 A step can be no faster than its arithmetic at the card's peak, nor than the bytes its operators move at the card's
-bandwidth (Williams, Waterman, Patterson 2009); and in eager PyTorch no faster than its operators can be issued one by
-one. The three stand side by side, so that a reader sees which of them a card would wait for.
+bandwidth (Williams, Waterman, Patterson 2009); and eager PyTorch issues its operators one by one, which is estimated
+from one machine. The three stand side by side, so that a reader sees which of them a card would wait for.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# What eager PyTorch takes to issue one of the operators counted here, with the views, casts and autograd around it: Run
-# 2 at the published size took 62 ms a step on an H200 with 16 cores of a virtual Xeon, alone or beside five others, so
-# that the GPU was not what it waited for (benchmarks/PROFILE.md, "On a GPU"). One machine's; another CPU has another.
+# What eager PyTorch takes to issue one of the operators counted here, with the views, casts and autograd around it. A
+# step of Run 2 at the published size took 65 ms on an H200 with 16 cores of a virtual Xeon, and 58 to 68 beside five
+# others, so that the GPU was not what it waited for; the median is 62 (benchmarks/PROFILE.md, "On a GPU").
 ISSUE_SECONDS = 77e-6
 
 

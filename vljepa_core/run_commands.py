@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
 from vljepa_core.rung_commands import rung_command, rungs_command
 from vljepa_core.rungs import BASE, changes_at
-from vljepa_core.side_by_side import side_by_side, visible_gpus
+from vljepa_core.side_by_side import gpus_to_share, side_by_side
 
 if TYPE_CHECKING:
     from vljepa_core.runs import Prepared
@@ -52,7 +52,7 @@ def add_run_command(commands: argparse._SubParsersAction) -> argparse.ArgumentPa
         type=int,
         default=1,
         metavar="N",
-        help="runs at a time, each on its share of the cores and, of several, on a GPU of its own; the longest first",
+        help="runs at a time, each with its share of the cores and on one of the GPUs; the longest first",
     )
     run.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
     run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
@@ -100,7 +100,7 @@ def run_command(options: argparse.Namespace) -> int:
     if jobs > 1:
         # The longest first, so that no core waits at the end for one that was begun last.
         asked.sort(key=lambda each: -each.seconds)
-        gpus = visible_gpus() if str(choose_device(options.device)) == "cuda" else []
+        gpus = gpus_to_share(str(choose_device(options.device)))
         return int(side_by_side([each.name for each in asked], [each.command for each in asked], jobs, gpus) > 0)
     for each in asked[: len(options.experiment)]:
         _run_alone(each, options)

@@ -1,4 +1,4 @@
-"""``python -m vljepa_core rungs``: the ladder of interventions, one run after the other."""
+"""``python -m vljepa_core rungs``: the ladder of interventions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from vljepa_core.interventions import RUNGS
 from vljepa_core.recipes import SCALES, recipe
 from vljepa_core.rungs import BASE, changes_at, run_rung, rung_path
-from vljepa_core.side_by_side import side_by_side, visible_gpus
+from vljepa_core.side_by_side import gpus_to_share, side_by_side
 
 EPILOG = """
 What is finished is loaded, what was begun goes on from its checkpoint: after a kill, give the same command again.
@@ -28,7 +28,7 @@ def add_rungs_command(commands: argparse._SubParsersAction) -> None:
     rungs = commands.add_parser(
         "rungs",
         help="the ladder of interventions: what breaks the collapse",
-        description="The ladder of interventions, each changing something of Run 2, one run after the other.",
+        description="The ladder of interventions, each rung changing something of Run 2.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,7 +37,11 @@ def add_rungs_command(commands: argparse._SubParsersAction) -> None:
     rungs.add_argument("--seed", nargs="+", type=int, default=[0], help="one or several (default 0)")
     rungs.add_argument("--scale", default="laptop", help=f"{', '.join(SCALES)} (default laptop)")
     rungs.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share of the cores, as for run"
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at a time, each with its share of the cores and on one of the GPUs",
     )
     rungs.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     rungs.add_argument(
@@ -76,7 +80,7 @@ def rungs_command(options: argparse.Namespace) -> int:
     _say(f"rungs on {options.data}, {options.scale}: {len(asked)} runs, {_left(asked)}")
     if options.jobs > 1 and len(asked) > 1 and distributed.size() == 1:
         commands = [rung_command(run.name, run.seed, options) for run in asked]
-        gpus = visible_gpus() if str(choose_device(options.device)) == "cuda" else []
+        gpus = gpus_to_share(str(choose_device(options.device)))
         return int(side_by_side([run.label for run in asked], commands, options.jobs, gpus) > 0)
     failed = []
     for number, run in enumerate(asked, 1):

@@ -193,12 +193,12 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     from vljepa_core.evaluate import evaluate
 
     # Of the code that runs, not of what the checkout has become when the run is over.
-    now = provenance.origin(device.type, precision_of(run.recipe, device), distributed.size())
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{provenance.threads()} threads"
+    now = provenance.origin(device, precision_of(run.recipe, device), distributed.size())
+    where = now["gpu"] or f"{now['threads']} threads"
     if progress:
         print(
             f"{run.recipe.experiment} at {run.recipe.scale} on {run.data}, seed {run.seed}: {device.type} ({where}), "
-            f"{precision_of(run.recipe, device)}",
+            f"{now['precision']}",
             file=sys.stderr,
         )
     trained, origin = _trained_before(run, device) or (None, now)

@@ -23,24 +23,23 @@ POLL_SECONDS = 0.2
 LINES_OF_A_FAILURE = 15
 
 
-def visible_gpus() -> list[int]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES numbers them.
-
-    Raises:
-        ValueError: that variable holds something else than numbers.
-    """
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them: by numbers, or by longer names."""
     import torch
 
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is None:
-        return list(range(torch.cuda.device_count()))
-    numbers = [number.strip() for number in listed.split(",") if number.strip()]
-    if not all(number.isdigit() for number in numbers):
-        raise ValueError(f"CUDA_VISIBLE_DEVICES={listed}: give numbers, such as 0,1")
-    return [int(number) for number in numbers]
+        return [str(number) for number in range(torch.cuda.device_count())]
+    names = [name.strip() for name in listed.split(",")]
+    return names[: names.index("-1")] if "-1" in names else [name for name in names if name]  # -1 ends the list
 
 
-def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: int, gpus: Sequence[int] = ()) -> int:
+def gpus_to_share(device: str) -> list[str]:
+    """Where several runs on a device go: on all visible GPUs for ``cuda``, where that is; none to choose elsewhere."""
+    return visible_gpus() if device == "cuda" else []
+
+
+def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: int, gpus: Sequence[str] = ()) -> int:
     """Run the commands, ``jobs`` at a time in order, and print what each printed when it has ended.
 
     Each sees one of the ``gpus``, where there are any: that on which fewest others are running.
@@ -52,7 +51,7 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
         How many failed; the end of what they said is on stderr.
     """
     waiting = list(zip(names, commands, strict=True))
-    running: list[tuple[str, subprocess.Popen, IO[str], int | None]] = []
+    running: list[tuple[str, subprocess.Popen, IO[str], str | None]] = []
     failed = 0
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), "VLJEPA_QUIET": "1"}
     bar = tqdm(total=len(waiting), unit="run", mininterval=0.5 if sys.stderr.isatty() else 30, leave=False)
@@ -64,7 +63,7 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
                 said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when its process has ended
                 taken = [gpu for *_, gpu in running]
                 gpu = min(gpus, key=taken.count, default=None)
-                own = environment if gpu is None else {**environment, "CUDA_VISIBLE_DEVICES": str(gpu)}
+                own = environment if gpu is None else {**environment, "CUDA_VISIBLE_DEVICES": gpu}
                 running.append((name, subprocess.Popen(command, stdout=said, stderr=said, env=own), said, gpu))
                 bar.set_postfix_str(", ".join(n for n, *_ in running))
             time.sleep(POLL_SECONDS)
