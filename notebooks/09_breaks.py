@@ -121,18 +121,18 @@ figures.rung_bits(here)
 # see can be enough, a short way to it makes more of it, and by itself the way is of no use. That a given encoder is not necessary is shown by Run 5.
 #
 # **Weights and architecture.** On the short way, a frozen EfficientNet brings 0.93, 0.68 and 0.85 bits with ImageNet weights, and 0.78 and 0.43 where it is trained along; with random weights
-# 0.10 and 0.02, against expectation more than nothing with one seed of two. So it is the weights that count most, what a million labelled photographs have taught. Through the query
-# random weights bring 0.07 and -0.16, and break the collapse by the letter with one seed of two. The objective is not told apart as cleanly: the encoder that first trained itself (LeJEPA), 0.01 and 0.00 bits, is the study's
+# 0.10, 0.02 and 0.02, against expectation more than nothing with one seed of three. So it is the weights that count most, what a million labelled photographs have taught. Through the query
+# random weights bring 0.07, -0.16 and 0.01, and break the collapse by the letter with one seed of three. The objective is not told apart as cleanly: the encoder that first trained itself (LeJEPA), 0.01 and 0.00 bits, is the study's
 # own, sees fewer pixels, and has had 250 steps; its decoder is left with 750.
 #
 # **Parts of Run 5.** From nothing, the changes of Run 5 together get something through, and no single part is shown to be indispensable: whichever is left out, the collapse
-# stays broken. With the first seed 0.43 to 0.71 bits are left, 0.67 with all of them; with the second 0.28 to 0.59, and 0.47 with all. Alignment and the normalisation over images had been
+# stays broken. With the first seed 0.43 to 0.71 bits are left, 0.67 with all of them; with the second 0.28 to 0.59, and 0.47 with all; with the third 0.27 to 0.54, and 0.39 with all. Alignment and the normalisation over images had been
 # expected to be indispensable. Differences within that range mean little: the same Run 5 has 0.42 bits
-# among other pictures ("What came out", below). Perhaps some parts stand in for others; two at a time were not left out. Telling each plan from a thousand captions instead of 32 brings no more (0.59 and 0.36).
+# among other pictures ("What came out", below). Perhaps some parts stand in for others; two at a time were not left out. Telling each plan from a thousand captions instead of 32 brings no more (0.59, 0.36 and 0.42).
 #
 # What a part brings to the decoder can be told more sharply, since both were judged on the same pictures (*spent more*, below; paired). Most of it is language: one scale
-# for positions and embeddings at the start saves 13 and 17 bits per caption, the loss without smoothing and diversity 8 and 8, memory 5 and 4, the other captions 4 and 4.
-# Direct queries and alignment save 1 to 2. Normalisation over images, centred pixels, shifts and the loss on words save nothing that every seed would tell from 0.
+# for positions and embeddings at the start saves 13, 17 and 16 bits per caption, the loss without smoothing and diversity 8, 8 and 8, memory 5, 4 and 4, the other captions 4, 4 and 3.
+# Alignment saves about 1 bit. Direct queries, normalisation over images, centred pixels, shifts and the loss on words save nothing that every seed would tell from 0.
 #
 # **On composed scenes** (first seed) it is easier. The published recipe collapses there, too, and so do most single changes. But three that do nothing on photographs break the collapse
 # by themselves: plans normalised over images (4.66 bits), alignment alone for the first quarter of the steps (3.20), and, against expectation, VICReg in place of the
@@ -209,7 +209,7 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # clearly ahead with two seeds of three, with the third not told from level, as is Run 5 with all. The twin gets the same memory, for fairness; it has hardly any use for it.
 #
 # Since then the memory is part of Runs 5 and 6. The rung with memory alone tells that it does not break the collapse: it is no reason to look at the picture. It brought that run
-# from 1.366 to 1.343 nats per byte. The curves further below, and the chapter "How few bytes", are of Run 6 without it.
+# from 1.366 to 1.343 nats per byte. The curves further below are of Run 6 without it, as is the first of two in the chapter "How few bytes".
 #
 # **And less to spell.** Most of what a decoder learns in its first thousand steps is spelling. With 1,024 ids instead of 260, pieces of words that are learned from the
 # training captions (`vocab_size`), a caption has a third as many of them. Expected of Run 6 were better captions and a few more bits (the rung
