@@ -65,9 +65,9 @@ def rate_quality(curve: RateCurve) -> Display:
     alt = f"Bits delivered and CIDEr against bytes sent ({setting(curve)}): {said}."
     measured = max(row["infonce"]["n"] for row in rows)  # the others of the scored have fitted the temperature
     caption = (
-        f"Run on {setting(curve)}. Bars: 95% intervals; lines: the best of a family at so many "
-        f"bytes. Bits on {measured:,} images, CIDEr on {curve.captioned:,}. Full activations: the tokens that the plan's queries read. File: all bytes of a JPEG or "
-        "WebP file. Bare: without what a receiver could know before."
+        f"Run on {setting(curve)}. Bars: 95% intervals; lines: the best of a family at so many bytes. Bits on "
+        f"{measured:,} images, CIDEr on {curve.captioned:,}. Full activations: the tokens that the plan's queries read."
+        " File: all bytes of a JPEG or WebP file. Bare: without what a receiver could know before."
     )
     return show(fig, alt, caption, min_width=420)
 
