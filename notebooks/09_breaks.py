@@ -141,7 +141,7 @@ figures.rung_bits(here)
 # brings 0.00 bits even here, and so does the loss on words. The short way alone brings 0.17.
 #
 # Of encoders, frozen ImageNet features bring 5.91 bits on the short way and 1.44 through the query, and 5.68 where the network is trained along; EfficientNet with random weights 0.36. The study's own
-# encoder, frozen as it was drawn and read directly, brings 0.60, more than when it trains along (0.17) and than after training itself (0.32; its decoder is left with 750 steps). So on the short way, with this seed,
+# encoder, frozen as it was drawn and read directly, brings 0.60 (0.70 with another seed), more than when it trains along (0.17) and than after training itself (0.32; its decoder is left with 750 steps). So on the short way, with one seed,
 # captions taught it to let less through than at random, and its self-training did not make up for that. Through the query the self-trained one brings 0.26, where the published recipe has 0.00 (frozen at random it was not
 # tried there). On photographs none of these brings anything. Run 5 without any one of its parts keeps 5.33 bits or more, of 5.77.
 
