@@ -103,5 +103,5 @@ report_rate.one_below_another(map(report_rate.verdict, [*curves, here]))
 # interval is given. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
 # InfoNCE shows at most $\log_2$ of the images it is measured on. A picture of so few bytes was made by a codec that aims at how a picture
 # looks, and read by an encoder that never saw such pictures; an image codec trained for the captioner would do better. For the second captioner pictures were compressed at the
-# 224 pixels that it sees, to which they had been enlarged from 128: compressed before they are enlarged, they would take fewer bytes.
+# 224 pixels that it sees, to which they had been enlarged from 128: compressed before they are enlarged, they might take fewer bytes. That was not tried.
 # The bytes that name a message's length, its packet's header, are not counted on either side.

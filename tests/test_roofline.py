@@ -80,3 +80,10 @@ def test_published_step_only_for_the_published_recipe() -> None:
     assert describe(recipe("run3", "paper", K=32))["published_step"] is None
     assert describe(recipe("run3", "laptop"))["published_step"] is None
     assert describe(recipe("run2", "paper"))["published_step"] is None  # no time was reported
+
+
+def test_issuing_takes_what_it_took_where_it_was_measured() -> None:
+    """Milliseconds a step of Run 2 at paper on an H200, one process and six at once (benchmarks/PROFILE.md)."""
+    measured = sorted([65.15, 60.08, 68.35, 62.29, 58.37, 62.39, 58.37])
+    operators = step_cost(recipe("run2", "paper"))["operators"]
+    assert operators * roofline.ISSUE_SECONDS == pytest.approx(measured[3] / 1e3, rel=0.01)
