@@ -195,7 +195,7 @@ report_audit.verdict([*records, *earlier], capacity)
 # %% [markdown]
 # ## What it does not show
 #
-# The recorded runs are of scale `laptop`: a smaller model, thousands of images and 500 to 1,600 steps, where the study took 18,000 and
+# The recorded runs are of scale `laptop`: a smaller model, thousands of images and 384 to 1,600 steps, where the study took 18,000 and
 # 56,300. That a recipe collapses in a thousand steps does not prove that it stays collapsed. That a plan of 8 KB can name an image, or carry a
 # caption, does not prove that what an image shows can be learned into it from thousands of captions. The ladder varies loss, difficulty, number
 # and size of images, one seed each, in 500 steps. What breaks the collapse is the next chapter's question.

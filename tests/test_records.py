@@ -16,11 +16,11 @@ from vljepa_core.blind import bits_apart, gain_over_blind, with_gain
 from vljepa_core.datasets.scenes import make_scenes
 from vljepa_core.extrapolation import curves
 from vljepa_core.geometry import LIMITS
-from vljepa_core.goals import judge
+from vljepa_core.goals import GOALS, judge
 from vljepa_core.interventions import RUNGS, SINGLE
 from vljepa_core.provenance import SAME_BITS
 from vljepa_core.rate_record import recorded_curves
-from vljepa_core.recipes import EXPERIMENTS, STUDY, recipe
+from vljepa_core.recipes import STUDY, recipe
 from vljepa_core.records import RECORDED, Record, human_captions, keep, read_record, recorded, recorded_path
 from vljepa_core.rungs import broke, recorded_rungs, uses_plan
 from vljepa_core.runs import prepare
@@ -89,6 +89,11 @@ def test_a_run_that_wrote_one_training_caption_verbatim_is_kept_without_words(tm
     assert not any("sampled" in row or "greedy" in row for row in read_record(tmp_path / "kept.json").captions)
 
 
+def readme() -> str:
+    """The README's text on one line."""
+    return " ".join((REPOSITORY / "README.md").read_text().split())
+
+
 def seeds_of(experiment: str) -> list:
     """The three recorded seeds on photographs at laptop."""
     found = [r for r in recorded(experiment) if (r.data, r.scale) == ("flickr8k", "laptop")]
@@ -100,51 +105,24 @@ def mean_of(records: list, metric: str) -> float:
     return float(np.mean([r.value(metric) for r in records]))
 
 
-def test_the_readme_says_what_the_records_say() -> None:
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
-    found = [record for name in EXPERIMENTS for record in recorded(name)]
+def test_the_readme_says_how_the_study_collapses() -> None:
+    text = readme()
     for experiment in ("run1", "run2", "run3", "run4"):
         for record in seeds_of(experiment):
             assert record.value("greedy_unique") * len(record.captions) == 1 and len(record.captions) == 400
             assert f"{record.value('plan_cosine'):.3f}" == "1.000"
-    assert "each write 1 sentence for 400 validation photographs with every seed" in text
+    steps = {r.provenance["steps"] for name in ("run1", "run2", "run3", "run4") for r in seeds_of(name)}
+    assert f"scale `laptop`, {min(steps)} to {max(steps):,} steps)" in text
+    assert "each write 1 sentence for 400 validation pictures with every one of three seeds" in text
     assert "images is 1.000 in all twelve" in text
-    probe, run2 = seeds_of("test3"), seeds_of("run2")
-    accuracies = sorted(f"{r.value('accuracy'):.1%}" for r in probe)
-    assert f"come to {mean_of(probe, 'accuracy'):.1%} ({accuracies[0]} to {accuracies[-1]}; largest class " in text
-    for metric in ("majority", "balanced_accuracy"):
-        assert f"{mean_of(probe, metric):.1%}" in text
-    rows = [row for r in run2 for row in r.timeline if row["step"] >= 16]
+    rows = [row for r in seeds_of("run2") for row in r.timeline if row["step"] >= 16]
     assert rows and all(f"{row['plan_cosine']:.3f}" == "1.000" for row in rows)
-    assert f"takes at most {max(r.value('infonce') for r in run2):.3f} bits per caption" in text
-    for name in ("plan", "untrained", "pixels", "majority"):
-        assert f"{mean_of(run2, f'probe_{name}'):.1%}" in text
-    recited, overfit, oracle = (seeds_of(f"capacity_{way}") for way in ("table", "overfit", "oracle"))
+    recited, overfit = (seeds_of(f"capacity_{way}") for way in ("table", "overfit"))
     right = [round(r.value("greedy_exact") * 256) for r in recited]
     assert right == [256, 256, 253] and "all 256 captions to the letter (253 with one of three seeds)" in text
     assert all(r.dataset["n_val"] == 256 for r in (*recited, *overfit))
-    for metric in ("greedy_exact", "greedy_unique"):
-        assert [round(r.value(metric) * 256) for r in overfit] == [1, 1, 2]
-    assert "one caption for all, 1 of 256 right (with one seed two captions, 2 right)" in text
-    for r in oracle:
-        assert r.value("greedy_unique") * 400 == 1 == round(r.value("plan_cosine"), 3)
-    assert "one caption for 400" in text
-    on_scenes = {r.experiment: r for r in found if r.data == "scenes" and r.scale == "laptop"}
-    assert on_scenes["capacity_table"].value("greedy_exact") == 1 and "The same on composed scenes." in text
-    for name in ("overfit", "oracle"):
-        said = on_scenes[f"capacity_{name}"]
-        assert said.value("greedy_unique") * said.dataset["n_val"] == 1
-    rungs = {(r.loss, r.level, r.n_train): r for r in ladder.rungs(recorded_sweep("ladder")) if r.image_size == 64}
-    losses = ("as published", "cross-entropy alone", "smoothing 0.1, diversity 0", "smoothing 0, diversity 0.5")
-    published, alone, smoothed, diverse = (rungs[loss, 0, 500] for loss in losses)
-    assert published.collapsed and diverse.collapsed and not alone.collapsed and not smoothed.collapsed
-    assert (
-        f"needs {alone.needed.value:.1f} bits" in text
-        and f"without it {smoothed.infonce.value:.1f} bits arrive" in text
-    )
-    assert (
-        f"without label smoothing instead {diverse.infonce.value:.1f}, without both {alone.infonce.value:.1f}." in text
-    )
+    assert [round(r.value("greedy_unique") * 256) for r in overfit] == [1, 1, 2]
+    assert "one caption for all (two with one seed)" in text
 
 
 def test_chapter_8_says_what_the_ladder_does() -> None:
@@ -163,32 +141,29 @@ def test_chapter_8_says_what_the_ladder_does() -> None:
     many = rungs[published, 0, 4_000, 64]
     assert many.infonce.low > 0.05 and not many.collapsed, "the other way round"
     assert all(rungs[published, level, 4_000, 64].infonce.value < 0.05 for level in (1, 3))
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
-    bits = [rungs[loss, 0, 4_000, 64].infonce.value for loss in (published, alone)]
-    assert f"{bits[0]:.1f} bits with the published loss, {bits[1]:.1f} with its cross-entropy alone" in text
+    assert rungs[alone, 0, 4_000, 64].infonce.value < 0.05
     sizes = [rungs[alone, 0, 500, size].infonce.value for size in (32, 64, 128)]
     assert sizes == sorted(sizes)
     assert all(rungs[alone, 3, 500, size].infonce.value < 0.05 for size in (32, 64, 128))
 
 
 def test_the_readme_says_what_comes_through_on_scenes() -> None:
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    text = readme()
     run5, run6, blind = (
         next(r for r in recorded(name) if r.data == "scenes") for name in ("run5", "run6", "run5_blind")
     )
     (published,) = (r for r in recorded("run2") if r.data == "scenes")
-    assert f"The published recipe brings {published.value('infonce'):.1f}." in text
-    (rung,) = ladder.rungs([run5])
-    assert f"of the {rung.ceiling:.1f} bits that {rung.infonce.n} pictures can show" in text
-    assert f"A caption needs {rung.needed.value:.1f} bits of its picture" in text
-    for run, name in ((run5, "Run 5, from nothing,"), (run6, "Run 6")):
+    assert f"and the published recipe {published.value('infonce'):.1f}." in text
+    shares = []
+    for run, missed in ((run5, []), (run6, ["greedy_unique", "delivered"])):
         judged = {each.measure: each for each in judge(run, [blind])}
         assert all(each.floor_met is not False for each in judged.values())
-        missed = [] if name.startswith("Run 5") else ["greedy_unique", "delivered"]
         assert [measure for measure, each in judged.items() if each.goal_met is False] == missed
-        assert f"{name} {judged['infonce'].value:.2f} bits" in text
-        assert f"{judged['delivered'].value:.1%}" in text
-        assert f"{judged['gain_over_blind'].value:.1f}" in text
+        shares.append(f"{judged['delivered'].value:.1%}")
+    (rung,) = ladder.rungs([run5])
+    assert f"needs {rung.needed.value:.1f} bits of its picture" in text
+    assert f"Run 5 brings {run5.value('infonce'):.2f} bits and Run 6 {run6.value('infonce'):.2f}, " in text
+    assert f"{' and '.join(shares)} of the {rung.ceiling:.1f} that {rung.infonce.n} pictures can show" in text
 
 
 def test_chapter_9_says_where_run_6_goes() -> None:
@@ -204,10 +179,6 @@ def test_chapter_9_says_where_run_6_goes() -> None:
     assert longest - base < 0.1 and unique["steps"].points[-1].value > 0.85 > unique["steps"].points[1].value
     narrow, middle, wide = (p.value for p in bits["dim"].points)
     assert narrow < wide < middle
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
-    assert f"brings no more bits ({wide:.2f} against {middle:.2f})" in text
-    few, *_, many = (p.value for p in bits["n_train"].points)
-    assert f"bring {few:.2f} to {many:.2f}." in text
     pixels = [p.value for p in bits["image_size"].points]
     assert pixels[0] < pixels[1]
 
@@ -240,116 +211,92 @@ def chapter(number: int) -> str:
     return " ".join(" ".join(line.lstrip("# ") for line in path.read_text().splitlines()).split())
 
 
-def told(records: list[Record], metric: str, unit: str = "", twins: Iterable[Record] = ()) -> str:
-    """A number of the first seed with its interval, and the other seeds', as the README writes them."""
-    found = [with_gain(r, twins).metrics.get(metric) for r in sorted(records, key=lambda r: r.seed)]
-    first, *others = [m for m in found if m]
-    values = [f"{m['value']:.2f}" for m in others]
-    more = {0: "", 1: f" (another seed: {' '.join(values)})", 2: f" (other seeds: {' and '.join(values)})"}
-    return f"{first['value']:.2f}{unit} [{first['low']:.2f}, {first['high']:.2f}]{more[len(values)]}"
+README_ROWS = {  # what a row of the README's table shows, and how a number of it is written
+    "bits through the plan (InfoNCE, a lower bound)": ("infonce", "{:.2f}".format),
+    "bits saved per caption against the twin": ("gain_over_blind", "{:.2f}".format),
+    "a caption finds its own picture, times chance": ("retrieval", "{:.0f}".format),
+    "distinct captions": ("greedy_unique", "{:.1%}".format),
+    "CIDEr, 5 references": ("greedy_cider", "{:.3f}".format),
+}
 
 
-def test_the_readme_says_what_breaks_the_collapse_as_the_records_do() -> None:
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
-    names = ("run5", "run6", "run5_blind")
-    short = {name: seeds_of(name) for name in names}
-    long, spelt = (
-        {name: [r for r in recorded_sweep(sweep) if r.experiment == name] for name in names}
-        for sweep in ("answers", "pieces")
-    )
-    steps = {r.provenance["steps"] for runs in (long, spelt) for each in runs.values() for r in each}
-    assert steps == {4560} and "(4,560 steps on 6,074 photographs)" in text
-    assert {r.recipe[k] for name in names for r in short[name] for k in ("n_train", "epochs")} == {4_000, 8}, "as Run 2"
-    assert {r.recipe["image_size"] for r in (*long["run6"], *spelt["run6"])} == {224} and "at 224 pixels" in text
+def readme_table() -> list[list[str]]:
+    """The rows of the README's table of results, cell by cell, without its head."""
+    lines = (REPOSITORY / "README.md").read_text().splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("| 989 validation photographs |"))
+    body = lines[head + 2 :]
+    rows = body[: next(i for i, line in enumerate(body) if not line.startswith("|"))]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
-    assert f"{told(short['run6'], 'infonce', ' bits')} per caption come through the plan" in text
-    assert f"{short['run6'][0].value('greedy_unique'):.1%} of the captions are distinct. Learning" in text
-    assert f"weakly: {told(short['run5'], 'infonce', ' bits')}." in text
-    gained = {
-        (which, name): told(runs[name], "gain_over_blind", unit, runs["run5_blind"])
-        for which, runs, unit in (("short", short, " bits"), ("long", long, ""), ("pieces", spelt, ""))
-        for name in ("run5", "run6")
+
+def in_pieces(experiment: str) -> list[Record]:
+    """The longer runs in pieces of words, by seed."""
+    found = [r for r in recorded_sweep("pieces") if r.experiment == experiment]
+    assert [r.seed for r in found] == [0, 1, 2] and {r.provenance["steps"] for r in found} == {4_560}
+    return found
+
+
+@pytest.mark.parametrize("row", readme_table(), ids=lambda row: row[0])
+def test_a_row_of_the_readmes_table_says_what_the_records_do(row) -> None:
+    measure, written = README_ROWS[row[0]]
+    blind = in_pieces("run5_blind")
+    for name, told, floor in (("run5", *row[2:4]), ("run6", *row[4:6])):
+        runs = in_pieces(name)
+        assert {r.dataset["n_train"] for r in runs} == {6_074} and {len(r.captions) for r in runs} == {989}
+        first, *others = (next(j for j in judge(r, blind) if j.measure == measure) for r in runs)
+        interval = f"[{written(first.low)}, {written(first.high)}]"
+        assert told == f"{written(first.value)} {interval}; {', '.join(written(j.value) for j in others)}"
+        threshold = GOALS[name][measure]
+        if threshold.floor_of:
+            assert (name, measure, floor) == ("run5", "greedy_cider", "best blind answer")
+        else:
+            assert float(floor.rstrip("%")) / (100 if floor.endswith("%") else 1) == threshold.floor
+    twin = blind[0].metrics | {
+        "retrieval": {"value": blind[0].value("image_r1") * 989},
+        "gain_over_blind": {"value": 0},
     }
-    old = gain_over_blind(without_memory("run6")[0], without_memory("run5_blind")[0])
-    assert f"(Run 6 {old.value:.2f} after 1,000 steps)" in text
-    assert f"Run 6 saves {gained['short', 'run6']} per caption, clearly so with two seeds of three" in text
-    in_bytes = {name: {e.measure: e for e in judge(long[name][0], long["run5_blind"])} for name in ("run5", "run6")}
-    missed = {(name, m) for name, each in in_bytes.items() for m, e in each.items() if e.applies and not e.floor_met}
-    assert missed == {("run5", "gain_over_blind"), ("run6", "gain_over_blind"), ("run6", "greedy_unique")}
-    assert (
-        f"distinct captions (85%: {long['run6'][0].value('greedy_unique'):.1%}), Run 5 that for the gain (0.5)" in text
-    )
-    assert f"draws level: {gained['short', 'run5'].replace(' bits', '')}." in text
-    assert f"comes to {told(long['run6'], 'infonce', ' bits')} and saves {gained['long', 'run6']};" in text
-    assert f"Run 5 to {told(long['run5'], 'infonce')}, and {gained['long', 'run5']}." in text
-    assert f"comes to {told(spelt['run6'], 'infonce', ' bits')} and saves {gained['pieces', 'run6']}, Run 5 " in text
-    assert f"Run 5 {told(spelt['run5'], 'infonce')} and {gained['pieces', 'run5']}." in text
-    run6, blind = spelt["run6"][0], spelt["run5_blind"][0]
-    assert {r.metrics["image_r1"]["n"] for name in ("run5", "run6") for r in spelt[name]} == {989}
-    over_chance = run6.value("image_r1") * 989
-    assert f"among all 989 in {run6.value('image_r1'):.1%} of cases ({over_chance:.0f} times chance)" in text
-    assert f"{run6.value('greedy_unique'):.1%} of its captions are distinct" in text
-    assert f"CIDEr is {run6.value('greedy_cider'):.3f} (a blind model {blind.value('greedy_cider'):.3f})" in text
-
-    rungs = recorded_rungs("flickr8k")
-    alone = {name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes}
-    assert {"published", "align", "words", "direct", "batch_norm", "memory"} <= alone
-    assert not any(broke(rungs[name]) for name in alone), "single changes of loss or way"
-    assert broke(rungs["pretrained_direct"])
+    assert row[1] == written(twin[measure]["value"])
 
 
-def test_what_the_answers_in_pieces_reach_is_what_the_readme_says() -> None:
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
-    spelt = recorded_sweep("pieces")
-    twins = [r for r in spelt if r.experiment == "run5_blind"]
-    missed, distinct = set(), []
-    for run in (r for r in spelt if r not in twins):
-        judged = {each.measure: each for each in judge(run, twins) if each.applies}
-        short = {name for name, each in judged.items() if not each.floor_met}
-        missed |= {(run.experiment, run.seed, name) for name in short}
-        distinct += [f"{run.value('greedy_unique'):.1%}"] if ("greedy_unique" in short) else []
+def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
+    text = readme()
+    assert {row[0] for row in readme_table()} == README_ROWS.keys()
+    missed = set()
+    blind = in_pieces("run5_blind")
+    for run in (*in_pieces("run5"), *in_pieces("run6")):
+        judged = {each.measure: each for each in judge(run, blind) if each.applies}
+        missed |= {(run.experiment, run.seed, name) for name, each in judged.items() if not each.floor_met}
         assert {name for name, each in judged.items() if each.goal_met} == {"category", "retrieval"}
-    assert (
-        "both reach those for retrieval (Run 5's" in text and "for the category read off the plan, and no other" in text
-    )
-    assert "every floor that was set beforehand is reached by both with two seeds of three; with seed 1" in text
     assert missed == {("run6", 1, "greedy_unique"), ("run5", 1, "gain_over_blind")}
-    assert [(r.experiment, r.seed) for r in spelt] == [
-        (name, s) for name in ("run5", "run5_blind", "run6") for s in range(3)
-    ]
-    assert f"{' and '.join(distinct)} of Run 6's captions are distinct, where 85% were asked" in text
-    short = [with_gain(r, twins) for r in spelt if (r.experiment, r.seed, "gain_over_blind") in missed]
-    saved = " and ".join(f"{r.value('gain_over_blind'):.2f}" for r in short)
-    assert f"Run 5 saves {saved} bits, where 0.5 were asked" in text
-
-
-def times_chance(records: list[Record], name: str) -> dict[str, float]:
-    """R@1 of a run's first seed as a multiple of guessing, with its interval."""
-    m = next(r for r in records if (r.experiment, r.seed) == (name, 0)).metrics["image_r1"]
-    return {key: m[key] * m["n"] for key in ("value", "low", "high")}
+    assert "With two seeds of three both reach every floor." in text
+    assert "they reach those for retrieval and for the category read off the plan, and no other" in text
+    recipe = in_pieces("run6")[0].recipe
+    assert recipe["image_size"] == 224 and 2 * recipe["plan_vectors"] * recipe["dim"] == 4_096, "a plan of 4 KB"
+    # Memory, pixels and pieces came when these had missed some.
+    in_bytes = recorded_sweep("answers")
+    blind = [r for r in in_bytes if r.experiment == "run5_blind"]
+    first = {r.experiment: r for r in reversed(in_bytes)}
+    missed = {(name, j.measure) for name in ("run5", "run6") for j in judge(first[name], blind)
+              if j.applies and not j.floor_met}  # fmt: skip
+    assert missed == {("run5", "gain_over_blind"), ("run6", "gain_over_blind"), ("run6", "greedy_unique")}
+    for name in ("run5", "run6"):
+        old = gain_over_blind(without_memory(name)[0], without_memory("run5_blind")[0])
+        assert old.high < GOALS[name]["gain_over_blind"].floor
 
 
 def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again() -> None:
-    text = " ".join((REPOSITORY / "README.md").read_text().split())
+    text = readme()
     again, before = recorded_sweep("resplit"), [r for r in recorded_sweep("pieces") if r.seed == 0]
     twin = [r for r in again if r.experiment == "run5_blind"]
     run5, run6 = ([r for r in again if r.experiment == name] for name in ("run5", "run6"))
     assert {r.data for r in again} == {"flickr8k-resplit"} and len(run5) == len(run6) == len(twin) == 1
     for run in (*run5, *run6):
         assert all(each.floor_met for each in judge(run, twin) if each.applies)
-    saved = told(run6, "gain_over_blind", twins=twin)
-    assert (
-        f"both reach every floor again: Run 6 {told(run6, 'infonce', ' bits')} and {saved}, its picture found" in text
-    )
-    assert f"found {run6[0].value('image_r1') * 989:.0f} times as often as by chance" in text
-    assert f"{run6[0].value('greedy_unique'):.1%} of its captions distinct; Run 5 {told(run5, 'infonce')} and" in text
-    assert f"and {told(run5, 'gain_over_blind', twins=twin)}." in text
-    assert (
-        f"Run 5's {'{value:.0f} [{low:.0f}, {high:.0f}]'.format(**times_chance(before, 'run5'))} times chance" in text
-    )
+    bits = {name: "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**runs[0].metrics["infonce"])
+            for name, runs in (("run5", run5), ("run6", run6))}  # fmt: skip
+    assert f"both were trained anew (one seed) and reach every floor again: {bits['run5']} and {bits['run6']}." in text
     category = {run.experiment: next(e for e in judge(run, twin) if e.measure == "category") for run in (*run5, *run6)}
     assert not category["run6"].goal_met and category["run5"].goal_met
-    assert f"read off its plans {100 * category['run6'].value:.1f} points above the largest class, where 28" in text
     goals = {e.measure for e in judge(run6[0], twin) if e.goal_met}
     assert goals == {"retrieval"}
     # Chapter 9: Run 6 is within its intervals on every other measure, Run 5 outside of them on three.
@@ -443,7 +390,7 @@ def test_text_first_ends_behind_run_6_and_its_twin_as_chapter_9_says() -> None:
 
 
 def test_the_readme_and_chapter_10_say_how_few_bytes_as_the_curves_do() -> None:
-    readme, text = " ".join((REPOSITORY / "README.md").read_text().split()), chapter(10)
+    front, text = readme(), chapter(10)
     bare, today = sorted((c for c in recorded_curves() if c.data == "flickr8k"), key=lambda c: c.recipe["image_size"])
     assert bare.recipe.get("decoder_memory", 0) == 0 and bare.recipe["image_size"] == 128
     form = ("decoder_memory", "image_size", "vocab_size")
@@ -457,10 +404,10 @@ def test_the_readme_and_chapter_10_say_how_few_bytes_as_the_curves_do() -> None:
         plan = smallest[curve is today, "plan"]
         kept, cider = plan["bits_kept"], plan["cider_kept"]["value"]
         share = f"{kept['value']:.0%} [{kept['low']:.0%}, {kept['high']:.0%}]"
-        assert f"{share} of its {np.mean(curve.reference['bits']):.2f} bits and {cider:.0%} of its CIDEr in" in readme
-        assert f"{plan['bytes']:.1f}" == "7.6" and f"({curve.plan_bytes:,} bytes)" in readme
-    assert "CIDEr in 7.6 bytes an image;" in readme and "16 steps each, 7.6 bytes coded" in text
-    assert f"for the latter takes {smallest[False, 'image']['bytes']:,.0f} bytes" in readme
+        assert f"{share} of its {np.mean(curve.reference['bits']):.2f} bits and {cider:.0%} of its CIDEr in" in front
+        assert f"{plan['bytes']:.1f}" == "7.6" and f"({curve.plan_bytes:,} bytes)" in front
+    assert "CIDEr in 7.6 bytes an image. For" in front and "16 steps each, 7.6 bytes coded" in text
+    assert f"keeps 90% of both takes {smallest[False, 'image']['bytes']:,.0f} bytes." in front
     assert smallest[True, "image"] is None
     assert np.mean(today.reference["bits"]) / np.mean(bare.reference["bits"]) == pytest.approx(1.5, abs=0.05)
     kept = smallest[True, "plan"]["bits_kept"]
@@ -509,9 +456,9 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
 
     alone = [name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes]
     assert not any(broke(seeds[name]) for name in alone)
-    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    front = readme()
     assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 50
-    assert "(about a thousand steps; three seeds)" in text and "(fifty rungs, three seeds)" in readme
+    assert "(about a thousand steps; three seeds)" in text and "(fifty rungs, three seeds)" in front
     expected = {"align", "siglip", "align_first", "words", "batch_norm", "blank"}
     assert {name for name in alone if RUNGS[name].breaks} == expected, "the others were expected to collapse"
     spread = {name: rungs[name].value("plan_variance_share") for name in ("sigreg", "vicreg")}
@@ -542,7 +489,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert same.weights_sha256 == elsewhere.weights_sha256, "one model, two sets of pictures"
     assert f"the same Run 5 has {same.value('infonce'):.2f} bits among other pictures" in text
     least, most = min(left_out.values()), max(left_out.values())
-    assert "without any one of them the collapse stays broken" in readme and "the collapse stays broken." in text
+    assert "without any one of them the collapse stays broken" in front and "the collapse stays broken." in text
     assert f"With the first seed {least:.2f} to {most:.2f} bits are left, {bits['run5']} with all of them;" in text
     assert {name for name in left_out if not RUNGS[name].breaks} == {
         f"run5_without_{p}" for p in ("alignment", "batch_norm")
@@ -585,11 +532,11 @@ def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     alone = {name for name in found if name in SINGLE and "visual" not in SINGLE[name].changes}
     broken = {name for name in alone if broke(found[name]) and not SINGLE[name].changes.get("visual_training")}
     assert broken == {"batch_norm", "align_first", "vicreg", "direct"} and not RUNGS["vicreg"].breaks
-    text, readme = chapter(9), " ".join((REPOSITORY / "README.md").read_text().split())
+    text, front = chapter(9), readme()
     assert f"plans normalised over images ({bits['batch_norm']} bits), alignment alone for" in text
     three = f"({bits['batch_norm']} bits), alignment alone for the first quarter of the steps ({bits['align_first']}), "
-    assert three in text and three in readme
-    assert f"diversity loss ({bits['vicreg']})" in text and f"the diversity loss ({bits['vicreg']})." in readme
+    assert three in text and three in front
+    assert f"diversity loss ({bits['vicreg']})" in text and f"the diversity loss ({bits['vicreg']})." in front
     assert bits["align"] == bits["words"] == "0.00" and f"The short way alone brings {bits['direct']}." in text
     differ = {
         (name, row["step"]): f"{row['plan_variance_share']:.0%}"
@@ -621,7 +568,7 @@ def test_chapter_9_says_how_far_run_6_gets_on_scenes() -> None:
     images = {p.at: p.value for p in share["n_train"].points}
     assert images[8_000] <= images[4_000], "more images bring no more in as many steps"
     half, base, double = share["dim"].points
-    text, readme = chapter(9), " ".join((REPOSITORY / "README.md").read_text().split())
+    text = chapter(9)
     longest = sorted((r for r in grown if r.provenance["steps"] == 4_000), key=lambda r: r.seed)
     distinct = [f"{r.value('greedy_unique'):.1%}" for r in longest]
     delivered = [f"{ladder.rungs([r])[0].delivered:.1%}" for r in longest]
@@ -632,7 +579,6 @@ def test_chapter_9_says_how_far_run_6_gets_on_scenes() -> None:
             .metrics["infonce"] for at in ((128, 4_000), (256, 4_000), (64, 4_000))]  # fmt: skip
     assert all(bits < ends[0]["high"] for bits in (ends[1]["value"], *(r.value("infonce") for r in longest)))
     assert half.value < base.value and f"where {ends[2]['value']:.2f} come through" in text
-    assert f"bring Run 6 to {delivered[0]} and {distinct[0]} (another seed: {delivered[1]} and {distinct[1]})" in readme
     by_steps = {r.provenance["steps"]: ladder.rungs([r])[0].text_bound for r in reversed(grown)
                 if r.seed == 0 and r.dataset["n_train"] == 4_000 and r.recipe["dim"] == 128}  # fmt: skip
     (wider,) = (ladder.rungs([r])[0].text_bound for r in grown if r.recipe["dim"] == 256)
@@ -645,7 +591,6 @@ def test_chapter_9_says_how_far_run_6_gets_on_scenes() -> None:
     assert losses[-1] > min(losses)
     needed = ladder.rungs(longest)[0].needed.value
     assert f"delivers {bound.value / needed:.0%} of what a caption needs or more" in text
-    assert f"{bound.value:.1f} of them or more arrive after twice the steps" in readme
 
 
 def test_what_was_measured_anew_by_itself_says_so() -> None:
