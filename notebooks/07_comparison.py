@@ -24,7 +24,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, report, report_answers
+from vljepa_core import figures, report
 from vljepa_core.decision_tree import decision_path
 from vljepa_core.published import PUBLISHED
 from vljepa_core.recipes import STUDY
@@ -103,4 +103,4 @@ figures.decision_tree(path)
 # %%
 longer = [record for sweep in ("answers", "pieces") for record in vljepa_core.recorded_sweep(sweep)]
 answers = [*vljepa_core.recorded("run5"), *vljepa_core.recorded("run6"), *longer]
-report_answers.found_line([record for record in answers if record.experiment != "run5_blind"])
+report.found_line([record for record in answers if record.experiment != "run5_blind"])

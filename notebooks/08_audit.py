@@ -29,7 +29,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import differences, figures, ladder, report_audit, runs
+from vljepa_core import differences, figures, ladder, report, runs
 from vljepa_core.decision_tree import CORRECTED, corrected_path
 
 settings = dict(scale=scale, data=data, seed=seed)
@@ -46,7 +46,7 @@ earlier_blind = [record for name in captioning for record in vljepa_core.recorde
 # Four numbers carry the study's conclusion. Each is set beside what an answer scores that sees no image.
 
 # %%
-report_audit.published_table()
+report.published_table()
 
 # %% [markdown]
 # Three of the four do not tell a model that reads images badly from one that does not read them. The fourth, Test 3, is 3.7 points above
@@ -101,7 +101,7 @@ capacity = [
     for name in ("capacity_overfit", "capacity_oracle", "capacity_table")
     for record in vljepa_core.known(name, **settings)
 ]
-report_audit.capacity_table(capacity)
+report.capacity_table(capacity)
 
 # %% [markdown]
 # Where a row's plans are the same for all, or of two kinds, next to nothing was sent, and it says nothing about what could have been: that is the way of
@@ -118,9 +118,7 @@ report_audit.capacity_table(capacity)
 run2 = vljepa_core.prepare("run2", **settings)
 disputed = ("run2", "run2_imagenet", "run4", "run4_token")
 pairs = [record for name in disputed for record in vljepa_core.known(name, **settings)]
-report_audit.differences_list(
-    differences.evidence(run2.recipe, runs.load_model(run2), run2.examples, records[1], pairs)
-)
+report.differences_list(differences.evidence(run2.recipe, runs.load_model(run2), run2.examples, records[1], pairs))
 
 # %% [markdown]
 # ## Is it the arithmetic?
@@ -130,7 +128,7 @@ report_audit.differences_list(
 # both ways, with one seed.
 
 # %%
-report_audit.precision_table(vljepa_core.recorded_sweep("float32"), [*earlier, *earlier_blind, *capacity])
+report.precision_table(vljepa_core.recorded_sweep("float32"), [*earlier, *earlier_blind, *capacity])
 
 # %% [markdown]
 # ## A ladder of known bits
@@ -171,7 +169,7 @@ figures.phase_diagram(few, across="image_size")
 # learned, and label smoothing, which makes a decoder spend more than it must, is at its expense.
 
 # %%
-report_audit.ladder_table(rungs)
+report.ladder_table(rungs)
 
 # %% [markdown]
 # ## The tree that should have been walked
@@ -190,7 +188,7 @@ figures.decision_tree(corrected_path(records[1], capacity), CORRECTED, whose="th
 # ## Verdict
 
 # %%
-report_audit.verdict([*records, *earlier], capacity)
+report.audit_verdict([*records, *earlier], capacity)
 
 # %% [markdown]
 # ## What it does not show

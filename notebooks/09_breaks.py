@@ -33,7 +33,7 @@ import dataclasses
 from IPython.display import display
 
 import vljepa_core
-from vljepa_core import baselines, extrapolation, figures, goals, report, report_answers, report_breaks
+from vljepa_core import baselines, extrapolation, figures, goals, report
 from vljepa_core.published import PUBLISHED
 from vljepa_core.rungs import IN_EVERY_BUILD, recorded_rungs, run_rung
 
@@ -52,7 +52,7 @@ elsewhere = vljepa_core.recorded_sweep("resplit")  # in pieces again, judged on 
 on_scenes = [r for r in vljepa_core.recorded_sweep("curves_scenes") if r.experiment == "run6"]
 before = vljepa_core.recorded_sweep("without_memory")  # all three as they were before their decoder had a memory
 blinds = [*twins, blind]
-ladder = report_breaks.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
+ladder = report.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
 here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and two more rungs of this build
 here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 
@@ -76,7 +76,7 @@ here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 # %%
 for place in ladder:
     if "published" in place:
-        display(figures.timelines({"the published recipe": place["published"][0], **report_breaks.strongest(place, 4)}))
+        display(figures.timelines({"the published recipe": place["published"][0], **report.strongest(place, 4)}))
 
 # %% [markdown]
 # The same of this build's Run 5 and Run 6.
@@ -101,7 +101,7 @@ for place in ladder:
 
 # %%
 for place in ladder or [{}]:
-    display(report_breaks.summary(place))
+    display(report.rung_summary(place))
 
 # %% [markdown]
 # Three of them were made by this build: the published recipe, which is its Run 2; a short way from the picture to the plan; and the short way from
@@ -147,14 +147,14 @@ figures.rung_bits(here)
 
 # %%
 for place in ladder:
-    display(report_breaks.parts_table(place))
+    display(report.parts_table(place))
 
 # %% [markdown]
 # All rungs with all readings. R@1 over chance: how often a caption finds its own image, as a multiple of guessing.
 
 # %%
 for place in ladder:
-    display(report_breaks.rung_table(place))
+    display(report.rung_table(place))
 
 # %% [markdown]
 # ## Run 5 and Run 6: what we ran
@@ -219,7 +219,7 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # more pictures to tell apart the InfoNCE bound can rise a little, so that not all of the difference is the pieces'.
 
 # %%
-report_answers.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins])
+report.memory_table([*before, *(r for name in names for r in (*recorded[name], *longer[name])), *twins])
 
 # %% [markdown]
 # ## How we know
@@ -272,10 +272,10 @@ for name in names:
 
 # %%
 for name in names:
-    display(report_answers.goals_table(name, [*longer[name], *recorded[name], records[name]], blinds))
+    display(report.goals_table(name, [*longer[name], *recorded[name], records[name]], blinds))
 
 # %%
-report_answers.found_line([record for name in names for record in (*longer[name], *recorded[name], records[name])])
+report.found_line([record for name in names for record in (*longer[name], *recorded[name], records[name])])
 
 # %% [markdown]
 # **On photographs that nothing was chosen on.** All that Runs 5 and 6 consist of was settled by looking at one set of validation photographs. `python -m
@@ -288,7 +288,7 @@ report_answers.found_line([record for name in names for record in (*longer[name]
 # %%
 for name in names:
     found = [r for r in elsewhere if r.experiment == name]
-    display(report_answers.goals_table(name, found, [r for r in elsewhere if r.experiment == "run5_blind"]))
+    display(report.goals_table(name, found, [r for r in elsewhere if r.experiment == "run5_blind"]))
 
 # %% [markdown]
 # So a plan of the published number of vectors carries enough of a picture for a decoder to write about this picture rather than another, once
@@ -319,7 +319,7 @@ figures.growth([curve for curve in growth if curve.measure in drawn])
 # no more than 128 a side. So the plan is not what keeps Run 6 from its goals. What it lacks is more to learn from, and more to see.
 
 # %%
-report_answers.needed_table(growth)
+report.needed_table(growth)
 
 # %% [markdown]
 # **On composed scenes**, where Run 6 after 1,000 steps is short of two goals, the share of the bits that can be shown (92.6% of 95) and distinct captions (92.8% of 95), the same was
@@ -335,15 +335,13 @@ report_answers.needed_table(growth)
 figures.growth([c for c in extrapolation.curves(on_scenes) if c.measure in ("delivered", *drawn[2:])])
 
 # %%
-report_answers.delivered_table([*recorded["run5"], *on_scenes])
+report.delivered_table([*recorded["run5"], *on_scenes])
 
 # %% [markdown]
 # ## What it costs
 
 # %%
-report_answers.cost_table(
-    [*(record for name in names for record in (*longer[name], *recorded[name], records[name])), *blinds]
-)
+report.cost_table([*(record for name in names for record in (*longer[name], *recorded[name], records[name])), *blinds])
 
 # %% [markdown]
 # ## At the published scale
@@ -362,7 +360,7 @@ report_answers.cost_table(
 # give it several at once (`--jobs`). Compiled steps (`--set compile=True`) passed their test there; how fast they are was not measured.
 
 # %%
-report_answers.predicted_table([vljepa_core.recipe(name, "paper") for name in names])
+report.predicted_table([vljepa_core.recipe(name, "paper") for name in names])
 
 # %% [markdown]
 # ## The log of what failed
@@ -373,7 +371,7 @@ report_answers.predicted_table([vljepa_core.recipe(name, "paper") for name in na
 
 # %%
 for place in ladder or [{}]:
-    display(report_breaks.failed_list(place))
+    display(report.failed_list(place))
 
 # %% [markdown]
 # ## What stays unknown

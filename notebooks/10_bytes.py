@@ -34,7 +34,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import figures, report_rate
+from vljepa_core import figures, report
 from vljepa_core.codecs import Codec
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.rate_runs import curve_of_run
@@ -60,7 +60,7 @@ curves = recorded_curves()
 # ## What came out
 
 # %%
-report_rate.one_below_another(map(figures.rate_quality, curves))
+report.one_below_another(map(figures.rate_quality, curves))
 
 # %% [markdown]
 # **The second was expected to need more bytes, and does not.** Half as many bits again come through its plan as through the first's, and the same 16 components of 16 steps each, 7.6 bytes coded, keep
@@ -73,7 +73,7 @@ report_rate.one_below_another(map(figures.rate_quality, curves))
 # image gets the mean plan of the training images, which names no image and still writes a caption.
 
 # %%
-report_rate.one_below_another(map(report_rate.rate_table, curves))
+report.one_below_another(map(report.rate_table, curves))
 
 # %% [markdown]
 # ## This build
@@ -88,13 +88,13 @@ vljepa_core.run("run6", scale, data, seed)
 k, d = run.recipe.plan_vectors, run.recipe.dim
 few = [Codec("step", k, d, target=target) for target in (16, 64)]
 here = curve_of_run(run, run.folder / "rate-chapter.json", codecs=few, limits={}, scored=64)
-report_rate.rate_table(here)
+report.rate_table(here)
 
 # %% [markdown]
 # ## Verdict
 
 # %%
-report_rate.one_below_another(map(report_rate.verdict, [*curves, here]))
+report.one_below_another(map(report.rate_verdict, [*curves, here]))
 
 # %% [markdown]
 # ## What it does not show

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tests.conftest import TINY
-from vljepa_core import baselines, figures, ladder, report_answers, report_breaks, rungs, runs
+from vljepa_core import baselines, figures, ladder, report, rungs, runs
 from vljepa_core.datasets.scene_grammar import paraphrase_bits
 from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.describe import describe
@@ -81,8 +81,8 @@ def test_a_rung_breaks_the_collapse_or_does_not_and_as_expected_or_not() -> None
         ("align", [nothing, much, much], "breaks the collapse in 2 of 3 seeds", "as expected in 2 of 3 seeds"),
         ("align", [nothing, nothing], "collapses with every seed", "against expectation"),
     ):
-        assert report_breaks.outcome(seeds(*bits)) == found
-        assert report_breaks.as_expected(name, seeds(*bits)) == judged
+        assert report.breaks.outcome(seeds(*bits)) == found
+        assert report.breaks.as_expected(name, seeds(*bits)) == judged
 
 
 def test_every_rung_has_its_group() -> None:
@@ -96,7 +96,7 @@ def test_every_rung_has_its_group() -> None:
 
 def test_the_table_has_expectation_and_finding_of_every_seed() -> None:
     found = {"published": seeds(0.001), "align": seeds(0.2, 0.01)}
-    table = report_breaks.rung_table(found)
+    table = report.rung_table(found)
     row = cells(table, RUNGS["align"].title)
     assert row[0].startswith("breaks the collapse") and RUNGS["align"].hypothesis[:30] in row[0]
     assert row[1] == "0.20 [0.16, 0.24] 0.01 [-0.03, 0.05]"
@@ -109,24 +109,24 @@ def test_the_table_has_expectation_and_finding_of_every_seed() -> None:
 
 def test_what_failed_is_listed_and_what_broke_it_is_not() -> None:
     found = {"published": seeds(0.001, 0.002), "align": seeds(0.2, 0.01), "siglip": seeds(0.01), "run5": seeds(1.0)}
-    log = report_breaks.failed_list(found).alt
+    log = report.failed_list(found).alt
     assert RUNGS["published"].title in log and "InfoNCE 0.002 bits at most; as expected" in log
     assert RUNGS["siglip"].title in log and "against expectation" in log
     assert RUNGS["align"].title not in log and RUNGS["run5"].title not in log
-    said = report_breaks.summary(found).alt
+    said = report.rung_summary(found).alt
     assert f"1 of 4 rungs break the collapse ({RUNGS['run5'].title})" in said and "2 of 4 came out as expected" in said
     assert f"In some seeds only: {RUNGS['align'].title}" in said
-    assert "No rung is recorded yet" in report_breaks.summary({}).alt
-    assert "No rung is recorded yet" in report_breaks.failed_list({}).alt
-    assert "no recorded rung left the collapse" in report_breaks.failed_list({"run5": seeds(1.0)}).alt
+    assert "No rung is recorded yet" in report.rung_summary({}).alt
+    assert "No rung is recorded yet" in report.failed_list({}).alt
+    assert "no recorded rung left the collapse" in report.failed_list({"run5": seeds(1.0)}).alt
 
 
 def test_places_are_kept_apart_and_the_strongest_come_first() -> None:
     found = {"published": [made_up(), made_up(data="scenes")], "align": seeds(0.3), "siglip": seeds(2.0)}
-    first, second = report_breaks.by_place(found)
+    first, second = report.by_place(found)
     assert list(first) == ["published", "align", "siglip"] and list(second) == ["published"]
     assert second["published"][0].data == "scenes"
-    best = report_breaks.strongest({"words": seeds(0.01), **first}, 2)
+    best = report.strongest({"words": seeds(0.01), **first}, 2)
     assert list(best) == [RUNGS["siglip"].title, RUNGS["published"].title]
 
 
@@ -224,17 +224,17 @@ def test_what_is_delivered_on_scenes_is_bounded_by_the_loss_as_well_and_unknown_
     spent = [facts + words - 7 for facts, words in zip(need, wording, strict=True)]
     captions = [{**row, "nats": bits * math.log(2)} for row, bits in zip(captions, spent, strict=True)]
     record = made_up("run6", data="scenes", bits=3.5, captions=captions)
-    row = cells(report_answers.delivered_table([record, made_up("run6")]), "Run 6")
+    row = cells(report.delivered_table([record, made_up("run6")]), "Run 6")
     assert row[0] == f"{sum(need) / 200:.1f}" and row[1] == "3.50 [3.46, 3.54] 50.0% of the 7.00 it can show"
     assert row[2] == f"7.00 [7.00, 7.00] {7 / (sum(need) / 200):.0%} of what is needed"
-    assert "does not apply" in report_answers.delivered_table([made_up("run6")]).html
+    assert "does not apply" in report.delivered_table([made_up("run6")]).html
 
 
 def test_the_goals_table_has_every_seed_and_their_mean() -> None:
     longer = {**made_up().provenance, "steps": 4_560}
     records = [*seeds(0.2, 3.0, experiment="run5"), made_up("run5", bits=9.0, provenance=longer)]
     records.append(made_up("run5", data="scenes"))
-    table = report_answers.goals_table("run5", records)
+    table = report.goals_table("run5", records)
     row = cells(table, MEASURES["infonce"])
     assert row[:2] == ["0.5", "2"]
     assert row[2] == "0.2 floor: not reached goal: not reached" and row[3] == "3 floor: reached goal: reached"
@@ -264,12 +264,12 @@ def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> Non
 
 
 def test_costs_and_predictions_are_those_of_records_and_describe() -> None:
-    row = cells(report_answers.cost_table([made_up("run5")]), "Run 5")
+    row = cells(report.cost_table([made_up("run5")]), "Run 5")
     values = made_up("run5").recipe
     assert row[0] == "1,234,567" and row[1] == f"{2 * values['plan_vectors'] * values['dim']:,}"
     assert row[4] == "400 500 with evaluation"
     small = [recipe(name, "smoke") for name in ("run5", "run6")]
-    table = report_answers.predicted_table(small)
+    table = report.predicted_table(small)
     assert "not measured" in table.alt
     for column, each in enumerate(small):
         said = describe(each)
@@ -292,7 +292,7 @@ def test_what_memory_does_stands_beside_each_runs_own_twin() -> None:
         )
         for changes, more in (({}, 1.0), ({"decoder_memory": 0}, -1.0), ({"decoder_memory": 0, "plan_vectors": 1}, 9.0))
     )
-    table = report_answers.memory_table([narrow, old, twin, run, old_twin])
+    table = report.memory_table([narrow, old, twin, run, old_twin])
     rows = re.findall(r"<tr>(.*?)</tr>", table.html, re.DOTALL)[1:]
     rows = [
         [" ".join(re.sub(r"<[^>]+>", " ", c).replace("&nbsp;", " ").split()) for c in r.split("</td>")] for r in rows
@@ -304,7 +304,7 @@ def test_what_memory_does_stands_beside_each_runs_own_twin() -> None:
 
 
 def test_the_comparison_ends_in_what_was_found() -> None:
-    said = report_answers.found_line([made_up("run5", bits=0.01), made_up("run6", bits=2.5)]).alt
+    said = report.found_line([made_up("run5", bits=0.01), made_up("run6", bits=2.5)]).alt
     assert (
         "Run 5 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: not shown to use its plan"
         in said
@@ -313,7 +313,7 @@ def test_the_comparison_ends_in_what_was_found() -> None:
         "Run 6 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: uses its plan; InfoNCE 2.50"
         in said
     )
-    assert "not recorded yet" in report_answers.found_line([]).alt
+    assert "not recorded yet" in report.found_line([]).alt
 
 
 def test_what_a_part_of_run_5_brings_is_paired_over_images_seed_by_seed() -> None:
@@ -329,12 +329,12 @@ def test_what_a_part_of_run_5_brings_is_paired_over_images_seed_by_seed() -> Non
     whole = seeds(0.6, 0.5)
     without = [dearer(made_up(bits=0.4), 2.0), dearer(made_up(bits=0.3, seed=1), -2.0), made_up(seed=2)]
     found = {"run5": whole, "run5_without_words": without, "align": seeds(0.0)}
-    table = report_breaks.parts_table(found)
+    table = report.parts_table(found)
     bits, with_all, cost = cells(table, RUNGS["run5_without_words"].title)
     assert (bits, with_all) == ("0.40 [0.36, 0.44] 0.30 [0.26, 0.34]", "0.60 [0.56, 0.64] 0.50 [0.46, 0.54]")
     assert re.fullmatch(r"\+1.00 \[\+0.8\d, \+1.1\d\] -1.00 \[-1.1\d, -0.8\d\]", cost), cost
     assert table.html.count("<tr>") == 2, "neither a third seed that has no partner nor another rung"
     other = [dataclasses.replace(made_up(), captions=whole[0].captions[1:])]
     with pytest.raises(ValueError, match="same validation images"):
-        report_breaks.parts_table({"run5": whole, "run5_without_words": other})
-    assert "no rung of these is recorded" in report_breaks.parts_table({"align": seeds(0.0)}).html
+        report.parts_table({"run5": whole, "run5_without_words": other})
+    assert "no rung of these is recorded" in report.parts_table({"align": seeds(0.0)}).html

@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import TINY
 from vljepa_core.__main__ import main
+from vljepa_core.commands.run import parse_changes
 from vljepa_core.estimate import human_time
-from vljepa_core.run_commands import parse_changes
 
 SET = ["--set", *(f"{key}={value}" for key, value in {**TINY, "epochs": 1, "warmup_epochs": 0}.items())]
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from vljepa_core import extrapolation, figures, report_answers
+from vljepa_core import extrapolation, figures, report
 from vljepa_core.extrapolation import Curve, Point
 from vljepa_core.goals import GOALS
 from vljepa_core.records import Record, recorded
@@ -76,7 +76,7 @@ def test_a_record_is_on_the_curve_of_what_was_turned_up(base: Record) -> None:
     assert not any(c.measure == "gain_over_blind" for c in extrapolation.curves(records)), "no twins were given"
     shown = figures.growth([*found.values()])
     assert "InfoNCE (bits) by optimiser steps: 2 at 1,000, 2.4 at 2,000, 2.8 at 4,000." in shown.alt
-    table = report_answers.needed_table([*found.values()]).html
+    table = report.needed_table([*found.values()]).html
     assert "4,000, measured" in table  # 2.5 bits along the steps
     doublings = (4.5 - 2.8) / 0.4  # from 4,000 steps on
     assert f"{float(f'{4000 * 2**doublings:.2g}'):,.0f}, extrapolated" in table

@@ -10,7 +10,7 @@ import pytest
 
 import vljepa_core
 from tests.conftest import TINY
-from vljepa_core import figures, ladder, report_audit
+from vljepa_core import figures, ladder, report
 from vljepa_core.baselines import blind_memoriser
 from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.metrics import Metric
@@ -61,7 +61,7 @@ def test_the_diagram_names_every_place(climbed: list) -> None:
     for rung in rungs:
         said = f"level {rung.level}, {rung.n_train} images: {rung.infonce.value:.1f} of {rung.ceiling:.1f}"
         assert said in shown.alt
-    table = report_audit.ladder_table(rungs)
+    table = report.ladder_table(rungs)
     assert all(f"{rung.needed.value:.1f}<small>and {rung.wording:.1f} of wording" in table.html for rung in rungs)
     with pytest.raises(ValueError, match="one image_size, got no rungs"):
         figures.phase_diagram([])
@@ -93,47 +93,47 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     short = vljepa_core.run("capacity_table", "smoke", "shapes", 0, **SMALL)
     exact = np.mean([row["greedy"] in (f"a {c} {s}" for c in _COLOURS for s in _SHAPES) for row in long.captions])
     assert exact > 0.9 and long.value("greedy_exact") > 0.9
-    table = report_audit.capacity_table([long, short])
+    table = report.capacity_table([long, short])
     texts = vljepa_core.prepare("capacity_table", "smoke", "shapes", 0, **SMALL).examples["val"].texts
     knows_all = -np.log(0.9 + 0.1 / 260) + blind_memoriser(texts, 128)  # smoothing, and which of the captions it is
-    assert f"{knows_all:.4f} for a blind one that knows all 12 captions" in report_audit._loss_floors(long)
+    assert f"{knows_all:.4f} for a blind one that knows all 12 captions" in report.audit._loss_floors(long)
     assert "names one of 12 captions learned by heart" in table.html and "not shown to carry them" in table.html
     again = dataclasses.replace(
         long, seed=1, metrics={**long.metrics, "infonce": {**long.metrics["infonce"], "value": 1.5}}
     )
-    both = report_audit.capacity_table([again, short, long]).html
+    both = report.capacity_table([again, short, long]).html
     assert both.count("<tr") == table.html.count("<tr") and "smoke, seeds 0, 1" in both and "<div>1.50</div>" in both
     seeing = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
-    assert "(at least 90%), 2 runs)" in report_audit.verdict([seeing], [long, again]).alt
-    said = report_audit.verdict([seeing], [long, short]).alt
+    assert "(at least 90%), 2 runs)" in report.audit_verdict([seeing], [long, again]).alt
+    said = report.audit_verdict([seeing], [long, short]).alt
     assert said.startswith("LARGE ENOUGH TO NAME AN IMAGE: 0 of 1") and "with the published recipe" in said
     unseen = dataclasses.replace(long, recipe={**long.recipe, "validate_on": "val"})
-    assert report_audit.verdict([seeing], [unseen, short]).alt.startswith("LARGE ENOUGH FOR UNSEEN CAPTIONS")
-    assert report_audit.verdict([seeing], [short]).alt.startswith("OPEN: 0 of 1")
-    assert report_audit.verdict([seeing], []).alt.startswith("OPEN")
+    assert report.audit_verdict([seeing], [unseen, short]).alt.startswith("LARGE ENOUGH FOR UNSEEN CAPTIONS")
+    assert report.audit_verdict([seeing], [short]).alt.startswith("OPEN: 0 of 1")
+    assert report.audit_verdict([seeing], []).alt.startswith("OPEN")
 
 
 def test_arithmetics_stand_beside_each_other_where_both_were_run(data_dir: Path) -> None:
     record = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
     half = dataclasses.replace(record, provenance={**record.provenance, "precision": "bfloat16"})
-    table = report_audit.precision_table([record], [half, record]).html
+    table = report.precision_table([record], [half, record]).html
     assert "<div>float32</div><div>bfloat16</div>" in table and table.count("Run 2") == 1
     other = dataclasses.replace(half, seed=1)
-    assert "Run 2" not in report_audit.precision_table([record], [other, record]).html
+    assert "Run 2" not in report.precision_table([record], [other, record]).html
 
 
 def test_a_few_thousandths_of_a_bit_are_no_use_of_a_plan(climbed: list) -> None:
     record = climbed[0]
     for value, low, used in ((0.003, 0.001, False), (0.2, -0.01, False), (0.2, 0.1, True)):
         metrics = {**record.metrics, "infonce": {"value": value, "low": low, "high": 0.3, "n": 150}}
-        assert report_audit.uses_plan(dataclasses.replace(record, metrics=metrics)) is used
+        assert report.audit.uses_plan(dataclasses.replace(record, metrics=metrics)) is used
 
 
 _COLOURS, _SHAPES = ("red", "green", "blue", "yellow", "cyan", "white"), ("circle", "square", "triangle")
 
 
 def test_the_published_numbers_stand_beside_their_trivial_answers() -> None:
-    table = report_audit.published_table()
+    table = report.published_table()
     for text in ("1.0619", "1.0400", "32.1%", "28.4%", "17.6% / 19.0% / 18.9%", "6.1%", "Test 3"):
         assert text in table.html, text
 

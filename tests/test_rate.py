@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tests.conftest import TINY
-from vljepa_core import figures, probes, report_rate, runs, tokenizer
+from vljepa_core import figures, probes, report, runs, tokenizer
 from vljepa_core.__main__ import main
 from vljepa_core.codecs import Codec
 from vljepa_core.datasets.selection import Examples
@@ -153,9 +153,9 @@ def test_a_stopped_measurement_goes_on(examples, tmp_path) -> None:
 def test_a_collapsed_captioner_has_nothing_to_keep(examples, tmp_path) -> None:
     curve = measure(examples, tmp_path / "rate.json", model=Collapsed())
     assert all(row["bits_kept"] is None and not keeps(row) for row in curve.measured())
-    assert report_rate.verdict(curve).alt.startswith("NOTHING TO KEEP")
+    assert report.rate_verdict(curve).alt.startswith("NOTHING TO KEEP")
     figures.rate_quality(curve)
-    assert "not apply" in report_rate.rate_table(curve).html
+    assert "not apply" in report.rate_table(curve).html
 
 
 def test_where_a_frozen_network_looks_pictures_go_through_it_too(examples, tmp_path) -> None:
@@ -232,16 +232,16 @@ def test_the_whole_plan_gives_the_runs_own_numbers(data_dir: Path, capsys) -> No
 
 def test_figure_and_table_say_every_number(examples, tmp_path) -> None:
     curve = measure(examples, tmp_path / "rate.json", limits={"JPEG": [("file", 32), ("file", 900)]})
-    figure, table = figures.rate_quality(curve), report_rate.rate_table(curve)
+    figure, table = figures.rate_quality(curve), report.rate_table(curve)
     for row in curve.measured():
         assert row["name"] in figure.alt and row["name"] in table.html
         assert f"{row['infonce']['value']:.3f} bits" in figure.alt
     assert "not to be had" in table.html and "nan" not in figure.alt
     assert "aria-label" in figure.html
-    assert report_rate.verdict(curve).alt.startswith(f"{GOAL_BYTES} BYTES ARE ENOUGH")
+    assert report.rate_verdict(curve).alt.startswith(f"{GOAL_BYTES} BYTES ARE ENOUGH")
     hard = [{**row, "bits_kept": {"value": 0.5, "low": 0.4, "high": 0.6}} if "infonce" in row else row
             for row in curve.rows]  # fmt: skip
-    assert report_rate.verdict(dataclasses.replace(curve, rows=hard)).alt.startswith("OPEN: none of the")
+    assert report.rate_verdict(dataclasses.replace(curve, rows=hard)).alt.startswith("OPEN: none of the")
     with pytest.raises(ValueError, match="no measured row"):
         figures.rate_quality(dataclasses.replace(curve, rows=[]))
 

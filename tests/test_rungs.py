@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, TINY
-from vljepa_core import rung_commands, rungs, runs
+from vljepa_core import rungs, runs
 from vljepa_core.__main__ import main
+from vljepa_core.commands import rungs as rungs_command
 from vljepa_core.interventions import BUDGET, RUNGS
 from vljepa_core.recipes import SCALES, recipe
 from vljepa_core.records import keep, read_record
@@ -66,7 +67,7 @@ def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, ca
 def test_side_by_side_each_rung_is_a_command_of_its_own(data_dir: Path, capfd, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(
-        rung_commands, "side_by_side", lambda names, commands, jobs, gpus: asked.append((names, commands, jobs)) or 1
+        rungs_command, "side_by_side", lambda names, commands, jobs, gpus: asked.append((names, commands, jobs)) or 1
     )
     arguments = ["rungs", "align", "direct", "--seed", "0", "1", *PLACE, "--device", "cpu"]
     assert main([*arguments, "--jobs", "2", "--keep"]) == 1, "one of them failed"

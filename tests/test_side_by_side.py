@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
-from vljepa_core import jobs, run_commands, rung_commands
+from vljepa_core import jobs
 from vljepa_core.__main__ import main
+from vljepa_core.commands import run as run_command
+from vljepa_core.commands import rungs as rungs_command
 from vljepa_core.side_by_side import gpus_to_share, side_by_side
 
 
@@ -57,7 +59,7 @@ def test_sweeps_want_gpus_by_number(monkeypatch) -> None:
 
 def test_runs_on_gpus_are_given_all_of_them(data_dir: Path, monkeypatch) -> None:
     asked = []
-    for module in (run_commands, rung_commands):
+    for module in (run_command, rungs_command):
         monkeypatch.setattr(module, "side_by_side", lambda *given: asked.append(given) or 0)
     monkeypatch.setattr("vljepa_core.train.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
@@ -107,7 +109,7 @@ def test_experiments_and_rungs_go_side_by_side_the_longest_first(data_dir: Path,
     assert main(["run", "run1_blind", *place, "--no-estimate"]) == 0
     seconds = {"run2_blind": 3.0, "run2": 5.0, "direct": 4.0}
     asked = []
-    monkeypatch.setattr(run_commands, "side_by_side", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr(run_command, "side_by_side", lambda *given: asked.append(given) or 0)
 
     def told(run, device, jobs):
         direct = run.recipe.plan_reads == "image"

@@ -19,11 +19,11 @@ import vljepa_core
 from tests.conftest import REPOSITORY, TINY
 from vljepa_core import runs, sweeps
 from vljepa_core.__main__ import main
+from vljepa_core.commands.sweep import Pace, Run, minutes, parse_lists
 from vljepa_core.files import data_dir as where
 from vljepa_core.jobs import Cluster, Job, Work, run_jobs
 from vljepa_core.recipes import RecipeError, changes_of, recipe
 from vljepa_core.records import read_record, recorded_path
-from vljepa_core.sweep_commands import Pace, Run, minutes, parse_lists
 
 QUICK = {**TINY, "epochs": 1, "warmup_epochs": 0}
 del QUICK["plan_vectors"]

@@ -6,8 +6,7 @@ The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``m
 ``describe``, ``roofline``, ``estimate``), ``sweeps`` (``jobs``), ``rate`` (``entropy_coding``, ``quantise``,
 ``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate_runs``), ``blind``, ``ladder``,
 ``published``, ``baselines``, ``differences``, ``interventions``, ``rungs``, ``decision_tree``, ``goals``, ``keeping``,
-``figures``, ``report``, ``report_audit``, ``report_breaks``, ``report_answers``, ``report_rate``,
-``audit`` (``audit_files``, ``audit_page``).
+``figures``, ``report``, ``audit`` (``audit_files``, ``audit_page``), ``commands``.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from vljepa_core import probes
 from vljepa_core.audit import CUT, MOST_SCORED, SMOOTHING, Audit
 from vljepa_core.figures.answers import answer_bars, caption_coverage, recall_curves
 from vljepa_core.figures.display import escape, printable
+from vljepa_core.figures.tables import html_table
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.metrics import Metric
-from vljepa_core.report import html_table
 
 ANSWERS = {
     "own": "these captions",

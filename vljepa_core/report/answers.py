@@ -13,10 +13,10 @@ from vljepa_core.estimate import human_time
 from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import in_another_form, setting, settings, title
+from vljepa_core.figures.tables import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
 from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.roofline import ISSUE_SECONDS
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
 from vljepa_core.train import steps_of

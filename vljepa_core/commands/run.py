@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vljepa_core.commands.rungs import rung_command, rungs_command
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
-from vljepa_core.rung_commands import rung_command, rungs_command
 from vljepa_core.rungs import BASE, changes_at
 from vljepa_core.side_by_side import gpus_to_share, side_by_side
 

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from vljepa_core.blind import bits_apart
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import metric, place, settings
+from vljepa_core.figures.tables import NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
@@ -120,7 +120,7 @@ def failed_list(found: Found) -> Display:
     return bullets(lines or ["Nothing: no recorded rung left the collapse as it was."])
 
 
-def summary(found: Found) -> Display:
+def rung_summary(found: Found) -> Display:
     """In a sentence: how many rungs broke the collapse, and how many expectations held."""
     asked = {name: records for name, records in found.items() if records}
     if not asked:

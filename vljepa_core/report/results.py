@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vljepa_core.blind import mismatch, with_gain
-from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import (
     at_random_weights,
@@ -21,6 +19,7 @@ from vljepa_core.figures.reading import (
     settings,
     title,
 )
+from vljepa_core.figures.tables import NOT_APPLICABLE, NOT_MEASURED, NOT_REPORTED, html_table
 from vljepa_core.figures.units import PROBES, counted, number, unit_of
 from vljepa_core.geometry import MEASURES
 from vljepa_core.probes import chance
@@ -64,10 +63,6 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "probes": ("infonce", "gain_over_blind", "image_r1", "image_r5", "image_median_rank", "caption_r1", "caption_r5",
                "caption_median_rank", "mean_plan_gap", "shuffle_gap", "train_shuffle_gap"),
 }  # fmt: skip
-
-NOT_REPORTED = '<span class="none">not reported</span>'
-NOT_APPLICABLE = '<span class="none">does not apply</span>'
-NOT_MEASURED = '<span class="none">not measured</span>'
 
 
 def results_table(
@@ -193,37 +188,6 @@ def category_table(test3: Any, captioners: Iterable[Any]) -> Display:
     return html_table(caption, head, rows)
 
 
-def recipe_table(recipe: Any, paper: Any) -> Display:
-    """What a scale shrank: the rows in which the recipe differs from the published one.
-
-    Args:
-        recipe: this build's recipe, a dataclass or a dict.
-        paper: the same experiment at scale ``paper``.
-    """
-    ours, theirs = _plain(recipe), _plain(paper)
-    keys = [k for k in (*theirs, *(k for k in ours if k not in theirs)) if ours.get(k) != theirs.get(k)]
-    absent = '<span class="none">not set</span>'
-    rows = [
-        [
-            f"<code>{escape(k)}</code>",
-            *(escape(_value(r[k])) if r.get(k) is not None else absent for r in (theirs, ours)),
-        ]
-        for k in keys
-        if k not in ("scale", "experiment", "name")
-    ]
-    if not rows:
-        rows = [['<span class="none">nothing differs</span>', "as published", "as published"]]
-    caption = "Where this build's recipe differs from the published one; everything else is the same."
-    return html_table(caption, ["setting", "paper", "this build"], rows)
-
-
-def bullets(lines: Iterable[str]) -> Display:
-    """A list of sentences."""
-    lines = list(lines)
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return Display(f'<div class="vljepa"><ul>{items}</ul></div>', " ".join(lines))
-
-
 def verdict(record: Any) -> Display:
     """The verdict of a run as a sentence: the report's reading, and the study's own code where it differs."""
     found = get(record, "verdict")
@@ -265,46 +229,6 @@ def verdict_table(records: Iterable[Any], recorded: Mapping[str, Sequence[Any]])
         ])  # fmt: skip
     head = ["experiment", "published", "recorded", "this build", "why, in this build"]
     return html_table("Verdicts: published, recorded and this build.", head, rows)
-
-
-def dataset_table(dataset: Dataset) -> Display:
-    """What a dataset is: counts, where it comes from, and what was handled or refused while it was read."""
-    rows = [[f"images, {split}", f"{len(index):,}"] for split, index in dataset.splits.items()]
-    rows.append(["captions", f"{sum(map(len, dataset.captions)):,}"])
-    rows += [[escape(what), f"{count:,}"] for what, count in dataset.summary.items() if count]
-    rows.append(["source and licence", escape(dataset.source)])
-    rows.append(["fingerprint (SHA-256)", f"<code>{dataset.fingerprint[:16]}…</code>"])
-    quiet = sum(count == 0 for count in dataset.summary.values())
-    note = f" {quiet} further checks (missing, broken or odd images and captions) found nothing." if quiet else ""
-    return html_table(f"The data of this build: {dataset.name}.{note}", ["", dataset.name], rows)
-
-
-def a_line_each(records: Iterable[Any], cell: Callable[[Any], str]) -> str:
-    """A cell's line for each record, such as the seeds of a run, in their order."""
-    return "".join(f"<div>{cell(record)}</div>" for record in records)
-
-
-def with_interval(found: Mapping[str, float], signed: bool = False) -> str:
-    """A metric's value and its 95% interval to two decimals, on one line of a cell: "1.00 [0.50, 1.50]"."""
-    value, low, high = (f"{found[key]:{'+' if signed else ''}.2f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]".replace(" ", "&nbsp;")
-
-
-def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
-    """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading."""
-    columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
-    )
-    # Focusable, so that the keyboard can scroll it too.
-    name = escape(caption)
-    return Display(
-        f'<figure class="vljepa"><div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>'
-        f"<caption><span>{name}</span></caption><thead><tr>{columns}</tr></thead>"
-        f"<tbody>{body}</tbody></table>"
-        "</div></figure>",
-        caption,
-    )
 
 
 def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
@@ -437,19 +361,3 @@ def _own_yardsticks(record: Any, name: str) -> list[tuple[str, str]]:
     if name in MEASURES and (start := at_random_weights(record, name)) is not None:
         found.append((number(name, start), "random weights (this build)"))
     return found
-
-
-def _plain(recipe: Any) -> dict[str, Any]:
-    if is_dataclass(recipe) and not isinstance(recipe, type):
-        return asdict(recipe)
-    return dict(recipe)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)

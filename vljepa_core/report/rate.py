@@ -7,9 +7,9 @@ from typing import Any
 
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import setting
+from vljepa_core.figures.tables import NOT_APPLICABLE, html_table
 from vljepa_core.figures.units import number
 from vljepa_core.rate_record import GOAL_BYTES, KEPT, RateCurve, keeps, smallest
-from vljepa_core.report import NOT_APPLICABLE, html_table
 
 
 def rate_table(curve: RateCurve) -> Display:
@@ -45,7 +45,7 @@ def rate_table(curve: RateCurve) -> Display:
     )
 
 
-def verdict(curve: RateCurve) -> Display:
+def rate_verdict(curve: RateCurve) -> Display:
     """Are 32 bytes enough? Threshold written before the runs: 90% of the bits and of the CIDEr of the whole plan."""
     label, said = conclusion(curve)
     said = f"{said} ({setting(curve)})"

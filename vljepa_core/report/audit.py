@@ -10,11 +10,11 @@ from typing import Any
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import TITLES, metric, setting, settings
+from vljepa_core.figures.tables import NOT_MEASURED, html_table
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.ladder import Rung
 from vljepa_core.published import PUBLISHED
 from vljepa_core.records import Record
-from vljepa_core.report import NOT_MEASURED, html_table
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
 from vljepa_core.tokenizer import VOCAB_SIZE
 from vljepa_core.verdicts import capacity_verdict
@@ -205,7 +205,7 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
     return html_table("The ladder: bits a caption needs from its picture, and bits that arrive.", head, rows)
 
 
-def verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Display:
+def audit_verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Display:
     """What the chapter's numbers come to: do decoders use their plans, and what does a plan of that size carry?
 
     Args:

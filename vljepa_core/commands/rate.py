@@ -47,12 +47,12 @@ def add_rate_command(commands: argparse._SubParsersAction) -> argparse.ArgumentP
 def rate_command(options: argparse.Namespace) -> int:
     """Measure the curve of a finished run, print it, and keep it if asked to."""
     from vljepa_core import runs
-    from vljepa_core.__main__ import parse_changes
     from vljepa_core.codecs import all_codecs, some_codecs
+    from vljepa_core.commands.run import parse_changes
     from vljepa_core.rate import LIMITS
     from vljepa_core.rate_runs import curve_of_run
     from vljepa_core.records import RECORDED, recorded_path
-    from vljepa_core.report_rate import one_line, verdict
+    from vljepa_core.report.rate import one_line, rate_verdict
 
     run = runs.prepare(options.experiment, options.scale, options.data, options.seed, **parse_changes(options.set))
     choose = all_codecs if options.full else some_codecs
@@ -66,7 +66,7 @@ def rate_command(options: argparse.Namespace) -> int:
     )
     for row in sorted(curve.measured(), key=lambda row: row["bytes"]):
         print(one_line(row))
-    print(verdict(curve).alt)
+    print(rate_verdict(curve).alt)
     if options.keep is not None:
         folder = Path(options.keep) if options.keep else RECORDED / "rate"
         path = recorded_path(curve, folder)

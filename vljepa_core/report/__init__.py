@@ -1,0 +1,61 @@
+"""Tables and verdicts of the chapters: each function takes records and returns what a notebook displays.
+
+``setting`` tells what was run, ``results`` what came out of one experiment, ``audit``, ``breaks``, ``answers`` and
+``rate`` what chapters 8 to 10 ask of all of them.
+"""
+
+from vljepa_core.figures.tables import bullets
+from vljepa_core.report.answers import (
+    cost_table,
+    delivered_table,
+    found_line,
+    goals_table,
+    memory_table,
+    needed_table,
+    predicted_table,
+)
+from vljepa_core.report.audit import (
+    audit_verdict,
+    capacity_table,
+    differences_list,
+    ladder_table,
+    precision_table,
+    published_table,
+)
+from vljepa_core.report.breaks import by_place, failed_list, parts_table, rung_summary, rung_table, strongest
+from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
+from vljepa_core.report.results import category_table, probe_table, results_table, verdict, verdict_table
+from vljepa_core.report.setting import dataset_table, recipe_table
+
+__all__ = [
+    "audit_verdict",
+    "bullets",
+    "by_place",
+    "capacity_table",
+    "category_table",
+    "cost_table",
+    "dataset_table",
+    "delivered_table",
+    "differences_list",
+    "failed_list",
+    "found_line",
+    "goals_table",
+    "ladder_table",
+    "memory_table",
+    "needed_table",
+    "one_below_another",
+    "parts_table",
+    "precision_table",
+    "predicted_table",
+    "probe_table",
+    "published_table",
+    "rate_table",
+    "rate_verdict",
+    "recipe_table",
+    "results_table",
+    "rung_summary",
+    "rung_table",
+    "strongest",
+    "verdict",
+    "verdict_table",
+]
