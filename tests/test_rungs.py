@@ -41,7 +41,7 @@ def test_every_rung_is_possible_at_every_scale_and_changes_what_it_says(scale: s
             assert made["n_train"] < 200 and made["epochs"] < 5
 
 
-def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, capsys) -> None:
+def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, capsys, monkeypatch) -> None:
     arguments = ["rungs", "published", "align", "--seed", "1", "0", *PLACE, "--keep"]
     assert main(arguments) == 0
     out, err = capsys.readouterr()
@@ -62,6 +62,11 @@ def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, ca
     out, err = capsys.readouterr()
     assert out.count("loaded") == 4 and "training" not in err
     assert rungs.recorded_rungs() == found
+
+    shutil.rmtree(tiny)
+    monkeypatch.setattr("vljepa_core.distributed.rank", lambda: 1)
+    assert main(arguments) == 0
+    assert capsys.readouterr() == ("", "") and not tiny.exists(), "the first of several processes speaks, and keeps"
 
 
 def test_side_by_side_each_rung_is_a_command_of_its_own(data_dir: Path, capfd, monkeypatch) -> None:

@@ -91,9 +91,11 @@ def rungs_command(options: argparse.Namespace) -> int:
             record = run_rung(run.name, options.scale, options.data, run.seed, options.device)
         except (FloatingPointError, RuntimeError) as error:  # a loss that is not finite, memory that is not there
             failed.append(run)
-            _say(f"{number}/{len(asked)}  {run.label}: FAILED, {error}")
+            print(f"{number}/{len(asked)}  {run.label}: FAILED, {error}", file=sys.stderr, flush=True)
             continue
         run.seconds = record.provenance["seconds"]
+        if distributed.rank() > 0:  # one process speaks, and keeps
+            continue
         line = f"{number}/{len(asked)}  {run.label}: {_found(record)}"
         print(f"{line}  [{human_time(run.seconds)}{', loaded' if known else ''}]", flush=True)
         if options.keep:
@@ -149,4 +151,8 @@ def _found(record: Any) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """To the terminal, from one process of those that make a run together."""
+    from vljepa_core import distributed
+
+    if distributed.rank() == 0:
+        print(text, file=sys.stderr, flush=True)
