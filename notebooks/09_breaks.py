@@ -21,6 +21,10 @@
 # This chapter leaves the plan at the published number of vectors and changes what is around it: first one thing at a time, then together. Where a
 # change that does not touch the plan's size breaks the collapse, its size was not the reason. Two answers come out of it. **Run 5** learns to
 # see from nothing, as the study's model did. **Run 6** is given a frozen encoder that was trained on ImageNet.
+#
+# **In short.** On photographs no single change of loss, data, initial weights, way to the plan or decoder breaks the collapse. A frozen ImageNet network does, most clearly where the plan reads it
+# directly (Run 6), and so do several changes together from nothing, more weakly (Run 5). With a memory for what all captions have in common, pieces of words and longer training both reach every floor
+# that was set beforehand, with two seeds of three. On composed scenes seeing is easier, and a few single changes are enough.
 
 # %% tags=["parameters"]
 scale = "laptop"  # smoke, laptop or paper
@@ -115,25 +119,6 @@ figures.rung_bits(here)
 # collapse: not the alignment of plans with captions, be it among the 32 of a batch or, for the plans, among up to a thousand captions; not the loss on a caption's words; not the normalisation over
 # images; not whole captions blanked. All of these were expected to break it, except alignment among a thousand. SIGReg, at its weight, does not even spread the plans; VICReg spreads them, in ways that say nothing.
 #
-# **Good tokens, and a short way.** Good tokens alone do more than was expected. Read through the query as published, with the published loss, smoothing and
-# diversity, the features of a frozen ImageNet network bring 0.08, 0.24 and 0.39 bits (three seeds, of which two break the collapse; 2.5 to 4.5% distinct captions). Read directly by the plan's
-# queries, the same features bring 0.93, 0.68 and 0.85 bits (29 to 53.5%). The short way alone, to tokens of an encoder that has yet to learn to see, brings nothing. So something to
-# see can be enough, a short way to it makes more of it, and by itself the way is of no use. That a given encoder is not necessary is shown by Run 5.
-#
-# **Weights and architecture.** On the short way, a frozen EfficientNet brings 0.93, 0.68 and 0.85 bits with ImageNet weights, and 0.78, 0.43 and 0.45 where it is trained along; with random weights
-# 0.10, 0.02 and 0.02, against expectation more than nothing with one seed of three. So it is the weights that count most, what a million labelled photographs have taught. Through the query
-# random weights bring 0.07, -0.16 and 0.01, and break the collapse by the letter with one seed of three. The objective is not told apart as cleanly: the encoder that first trained itself (LeJEPA), 0.01, 0.00 and 0.01 bits, is the study's
-# own, sees fewer pixels, and has had 250 steps; its decoder is left with 750.
-#
-# **Parts of Run 5.** From nothing, the changes of Run 5 together get something through, and no single part is shown to be indispensable: whichever is left out, the collapse
-# stays broken. With the first seed 0.43 to 0.71 bits are left, 0.67 with all of them; with the second 0.28 to 0.59, and 0.47 with all; with the third 0.27 to 0.54, and 0.39 with all. Alignment and the normalisation over images had been
-# expected to be indispensable. Differences within that range mean little: the same Run 5 has 0.42 bits
-# among other pictures ("What came out", below). Perhaps some parts stand in for others; two at a time were not left out. Telling each plan from a thousand captions instead of 32 brings no more (0.59, 0.36 and 0.42).
-#
-# What a part brings to the decoder can be told more sharply, since both were judged on the same pictures (*spent more*, below; paired). Most of it is language: one scale
-# for positions and embeddings at the start saves 13, 17 and 16 bits per caption, the loss without smoothing and diversity 8, 8 and 8, memory 5, 4 and 4, the other captions 4, 4 and 3.
-# Alignment saves about 1 bit. Direct queries, normalisation over images, centred pixels, shifts and the loss on words save nothing that every seed would tell from 0.
-#
 # **On composed scenes** (first seed) it is easier. The published recipe collapses there, too, and so do most single changes. But three that do nothing on photographs break the collapse
 # by themselves: plans normalised over images (4.66 bits), alignment alone for the first quarter of the steps (3.20), and, against expectation, VICReg in place of the
 # diversity loss (2.40). Why these and not others is not shown. It is not that plans have to differ early: those of alignment from the start, beside the captions, differ most of
@@ -144,6 +129,30 @@ figures.rung_bits(here)
 # encoder, frozen as it was drawn and read directly, brings 0.60 (0.70 with another seed), more than when it trains along (0.17) and than after training itself (0.32; its decoder is left with 750 steps). So on the short way, with one seed,
 # captions taught it to let less through than at random, and its self-training did not make up for that. Through the query the self-trained one brings 0.26, where the published recipe has 0.00 (frozen at random it was not
 # tried there). On photographs none of these brings anything. Run 5 without any one of its parts keeps 5.33 bits or more, of 5.77.
+#
+# **Good tokens, and a short way.** What the plan is given to see, by how it reads it:
+
+# %%
+for place in ladder:
+    display(report.encoders_table(place))
+
+# %% [markdown]
+# On photographs good tokens alone do more than was expected: the features of a frozen ImageNet network, read through the query as published, break the collapse with two seeds of three.
+# Read directly by the plan's queries, they bring more, and with every seed. The short way alone, to tokens of an encoder that has yet to learn to see, brings nothing. So something to
+# see can be enough, a short way to it makes more of it, and by itself the way is of no use. That a given encoder is not necessary is shown by Run 5.
+#
+# **Weights, architecture, objective.** It is the weights that count most, what a million labelled photographs have taught: the same network with random weights brings little, on either way more than
+# nothing with one seed of three, which is against expectation. Trained along, the network brings less than frozen, or no more. The objective is not told apart as cleanly: the encoder that first trained itself (LeJEPA) is the study's
+# own, sees fewer pixels, and has had 250 steps; its decoder is left with 750.
+#
+# **Parts of Run 5.** From nothing, the changes of Run 5 together get something through, and no single part is shown to be indispensable: whichever is left out, the collapse
+# stays broken. On photographs 0.27 to 0.71 bits are left, where all parts together bring 0.67, 0.47 and 0.39. Alignment and the normalisation over images had been
+# expected to be indispensable. Differences within that range mean little: the same Run 5 has 0.42 bits
+# among other pictures ("What came out", below). Perhaps some parts stand in for others; two at a time were not left out. Telling each plan from a thousand captions instead of 32 brings no more (0.59, 0.36 and 0.42).
+#
+# What a part brings to the decoder can be told more sharply, since both were judged on the same pictures (*spent more*, below; paired). Most of it is language: on photographs one scale
+# for positions and embeddings at the start saves 13, 17 and 16 bits per caption, the loss without smoothing and diversity 8, 8 and 8, memory 5, 4 and 4, the other captions 4, 4 and 3.
+# Alignment saves about 1 bit. Direct queries, normalisation over images, centred pixels, shifts and the loss on words save nothing that every seed would tell from 0.
 
 # %%
 for place in ladder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
 import re
 
@@ -59,7 +60,7 @@ def cells(table, first: str) -> list[str]:
     """The cells of a table's row, by how its heading begins."""
     for row in re.findall(r"<tr>(.*?)</tr>", table.html, re.DOTALL):
         found = [re.sub(r"<[^>]+>", " ", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
-        found = [" ".join(cell.replace("&nbsp;", " ").split()) for cell in found]
+        found = [" ".join(html.unescape(cell).split()) for cell in found]
         if found[0].startswith(first):
             return found[1:]
     raise AssertionError(f"{first} has no row")
@@ -105,6 +106,27 @@ def test_the_table_has_expectation_and_finding_of_every_seed() -> None:
     assert row[5] == "breaks the collapse in 1 of 2 seeds as expected in 1 of 2 seeds"
     assert f"2 of {len(RUNGS)} rungs" in table.alt and "siglip" in table.alt and "older core" in table.alt
     assert all(all(cells(table, RUNGS[name].title)) for name in found), "no cell is blank"
+
+
+def test_encoders_are_set_side_by_side_by_how_they_are_read() -> None:
+    found = {
+        "published": seeds(0.0),
+        "pretrained": seeds(0.2, 0.01),
+        "pretrained_direct": seeds(0.9),
+        "align": seeds(3.0),
+    }
+    table = report.encoders_table(found)
+    through, directly = cells(table, "EfficientNet-Lite0, frozen at ImageNet weights")
+    assert through == "0.20 [0.16, 0.24] 0.01 [-0.03, 0.05] breaks the collapse in 1 of 2 seeds"
+    assert directly == "0.90 [0.86, 0.94] breaks the collapse"
+    assert cells(table, "the study's encoder, trained along") == ["0.00 [-0.04, 0.04] collapses", "not measured"]
+    assert cells(table, "the study's encoder, frozen at random weights") == ["not tried", "not measured"]
+    assert "3.00" not in table.html and "no rung of these" in report.encoders_table({"align": seeds(3.0)}).html
+    for through, directly in report.breaks.ENCODERS.values():
+        short = dict(plan_reads="image", plan_query_residual=True)
+        assert RUNGS[directly].changes.items() >= short.items()
+        if through:
+            assert {**RUNGS[through].changes, **short} == RUNGS[directly].changes, "one change apart"
 
 
 def test_what_failed_is_listed_and_what_broke_it_is_not() -> None:

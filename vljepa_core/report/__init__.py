@@ -22,7 +22,15 @@ from vljepa_core.report.audit import (
     precision_table,
     published_table,
 )
-from vljepa_core.report.breaks import by_place, failed_list, parts_table, rung_summary, rung_table, strongest
+from vljepa_core.report.breaks import (
+    by_place,
+    encoders_table,
+    failed_list,
+    parts_table,
+    rung_summary,
+    rung_table,
+    strongest,
+)
 from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
 from vljepa_core.report.results import category_table, probe_table, results_table, verdict, verdict_table
 from vljepa_core.report.setting import dataset_table, recipe_table
@@ -37,6 +45,7 @@ __all__ = [
     "dataset_table",
     "delivered_table",
     "differences_list",
+    "encoders_table",
     "failed_list",
     "found_line",
     "goals_table",

@@ -17,6 +17,15 @@ from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
 Found = Mapping[str, Sequence[Record]]  # rung -> its records
+# What the plan is given to see -> the rung that reads it through the query, as published, and that which does directly.
+ENCODERS: Mapping[str, tuple[str | None, str]] = {
+    "the study's encoder, trained along": ("published", "direct"),
+    "the study's encoder, frozen at random weights": (None, "random_vit_direct"),
+    "the study's encoder, trained by itself (LeJEPA), then frozen": ("lejepa", "lejepa_direct"),
+    "EfficientNet-Lite0, frozen at random weights": ("random_network", "random_direct"),
+    "EfficientNet-Lite0, frozen at ImageNet weights": ("pretrained", "pretrained_direct"),
+    "EfficientNet-Lite0 from ImageNet weights, trained along": (None, "finetuned_direct"),
+}
 
 
 def by_place(found: Found) -> list[Found]:
@@ -86,6 +95,30 @@ def parts_table(found: Found) -> Display:
         "over images, in the last column paired."
     )
     return html_table(note, head, rows)
+
+
+def encoders_table(found: Found) -> Display:
+    """Bits through the plan by what it is given to see and by how it reads it, seed by seed.
+
+    Args:
+        found: rung -> its records, of one dataset at one scale.
+    """
+
+    def cell(name: str | None) -> str:
+        if name is None:
+            return '<span class="none">not tried</span>'
+        records = found.get(name, ())
+        return f"{a_line_each(records, _bits)}<small>{outcome(records)}</small>" if records else NOT_MEASURED
+
+    records = [r for names in ENCODERS.values() for name in names if name for r in found.get(name, ())]
+    if not records:
+        return bullets(["Encoders: no rung of these is recorded."])
+    rows = [[escape(title), *map(cell, names)] for title, names in ENCODERS.items()]
+    note = (
+        f"Bits through the plan (InfoNCE) by encoder and way, {place(records)}. All with the published loss. In "
+        "brackets: 95% intervals over images."
+    )
+    return html_table(note, ["what the plan is given to see", "through the query, as published", "directly"], rows)
 
 
 def outcome(records: Sequence[Record]) -> str:
