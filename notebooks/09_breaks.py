@@ -39,7 +39,7 @@ from IPython.display import display
 import vljepa_core
 from vljepa_core import baselines, extrapolation, figures, goals, report
 from vljepa_core.published import PUBLISHED
-from vljepa_core.rungs import IN_EVERY_BUILD, recorded_rungs, run_rung
+from vljepa_core.rungs import IN_EVERY_BUILD, by_place, recorded_rungs, run_rung, strongest
 
 # Change one thing here: dict(scale=scale, data=data, seed=seed, plan_vectors=32) is K = 32.
 settings = dict(scale=scale, data=data, seed=seed)
@@ -56,7 +56,7 @@ elsewhere = vljepa_core.recorded_sweep("resplit")  # in pieces again, judged on 
 on_scenes = [r for r in vljepa_core.recorded_sweep("curves_scenes") if r.experiment == "run6"]
 before = vljepa_core.recorded_sweep("without_memory")  # all three as they were before their decoder had a memory
 blinds = [*twins, blind]
-ladder = report.by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
+ladder = by_place(recorded_rungs())  # the recorded rungs, for each dataset and scale
 here = {"published": [vljepa_core.run("run2", scale=scale, data=data, seed=seed)]}  # and two more rungs of this build
 here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 
@@ -80,7 +80,7 @@ here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 # %%
 for place in ladder:
     if "published" in place:
-        display(figures.timelines({"the published recipe": place["published"][0], **report.strongest(place, 4)}))
+        display(figures.timelines({"the published recipe": place["published"][0], **strongest(place, 4)}))
 
 # %% [markdown]
 # The same of this build's Run 5 and Run 6.

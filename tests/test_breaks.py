@@ -145,10 +145,10 @@ def test_what_failed_is_listed_and_what_broke_it_is_not() -> None:
 
 def test_places_are_kept_apart_and_the_strongest_come_first() -> None:
     found = {"published": [made_up(), made_up(data="scenes")], "align": seeds(0.3), "siglip": seeds(2.0)}
-    first, second = report.by_place(found)
+    first, second = rungs.by_place(found)
     assert list(first) == ["published", "align", "siglip"] and list(second) == ["published"]
     assert second["published"][0].data == "scenes"
-    best = report.strongest({"words": seeds(0.01), **first}, 2)
+    best = rungs.strongest({"words": seeds(0.01), **first}, 2)
     assert list(best) == [RUNGS["siglip"].title, RUNGS["published"].title]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import TINY
 from vljepa_core.__main__ import main
-from vljepa_core.commands.run import parse_changes
+from vljepa_core.commands.changes import parse_changes
 from vljepa_core.estimate import human_time
 
 SET = ["--set", *(f"{key}={value}" for key, value in {**TINY, "epochs": 1, "warmup_epochs": 0}.items())]

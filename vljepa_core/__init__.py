@@ -1,12 +1,21 @@
 """VL-JEPA, small enough to read: can a latent plan of K vectors carry one image well enough to write about it?
 
-The rooms in the order data flows: ``tokenizer``, ``datasets``, ``recipes``, ``model``, ``generate``, ``geometry``,
-``objectives``, ``train`` (with ``checkpoints``, ``distributed``), ``metrics`` (``ngrams``), ``probes``,
-``plan_probes``, ``linear_probes``, ``neighbours``, ``verdicts``, ``evaluate``, ``runs`` (``records``, ``provenance``,
-``describe``, ``roofline``, ``estimate``), ``sweeps`` (``jobs``), ``rate`` (``entropy_coding``, ``quantise``,
-``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate_runs``), ``blind``, ``ladder``,
-``published``, ``baselines``, ``differences``, ``interventions``, ``rungs``, ``decision_tree``, ``goals``, ``keeping``,
-``figures``, ``report``, ``audit`` (``audit_files``, ``audit_page``), ``commands``.
+The rooms, in the order in which data flows; none imports a later one:
+
+- what is run: ``tokenizer``, ``published``, ``experiments``, ``recipes``, ``interventions``
+- text and pictures: ``files``, ``pieces``, ``datasets``
+- the model and its training: ``distributed``, ``model``, ``provenance``, ``features``, ``generate``, ``geometry``,
+  ``resident``, ``auxiliary_losses``, ``objectives``, ``checkpoints``, ``train``
+- what a run is worth: ``ngrams``, ``jackknife``, ``metrics``, ``probes``, ``plan_probes``, ``linear_probes``,
+  ``neighbours``, ``verdicts``, ``evaluate``
+- runs and their records: ``records``, ``roofline``, ``describe``, ``runs``, ``estimate``, ``rungs``, ``sweeps``;
+  several at a time: ``side_by_side``, ``jobs``
+- what records say together: ``blind``, ``baselines``, ``ladder``, ``goals``, ``extrapolation``, ``differences``,
+  ``decision_tree``, ``keeping``
+- how few bytes: ``quantise``, ``entropy_coding``, ``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate``,
+  ``rate_runs``
+- what people see: ``figures``, ``report``, ``audit_files``, ``audit``, ``audit_page`` (any captioner's output),
+  ``commands``
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ BASE = "run2"  # what every rung changes
 IN_EVERY_BUILD = ("direct", "pretrained_direct")
 WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
 GROUPS = ("single changes", "combination", "one part left out", "given encoder")
+Found = Mapping[str, Sequence[Record]]  # rung -> its records, one for each data, scale and seed
 # Scale smoke has its own, smaller budget; what the rungs are trained with beside it stays.
 _SIZE = ("n_train", "n_val", "epochs", "warmup_epochs", "validate_every")
 
@@ -102,6 +103,22 @@ def recorded_rungs(data: str | None = None, folder: Path | None = None) -> dict[
     return {
         name: sorted(found[name], key=lambda r: (r.data, r.scale, r.seed)) for name in RUNGS if name in found
     }  # fmt: skip
+
+
+def by_place(found: Found) -> list[Found]:
+    """The records split by dataset and scale, which are never averaged; the place with most rungs first."""
+    places = {(record.data, record.scale): None for each in found.values() for record in each}
+    split = [
+        {name: here for name, each in found.items() if (here := [r for r in each if (r.data, r.scale) == place])}
+        for place in places
+    ]
+    return sorted(split, key=len, reverse=True)
+
+
+def strongest(found: Found, count: int) -> dict[str, Record]:
+    """The rungs that break the collapse with every seed, by the first's InfoNCE from the highest: title -> record."""
+    best = [(records[0].value("infonce"), name) for name, records in found.items() if broke(records) == len(records)]
+    return {RUNGS[name].title: found[name][0] for _, name in sorted(best, reverse=True)[:count]}
 
 
 def _other_recipe(name: str, record: Record) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from vljepa_core.commands.run import parse_changes
+from vljepa_core.commands.changes import parse_changes
 from vljepa_core.recipes import EXPERIMENTS, recipe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vljepa_core.commands.run import parse_changes
+from vljepa_core.commands.changes import parse_changes
 
 
 def add_probe_command(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:

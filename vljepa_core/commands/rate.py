@@ -48,7 +48,7 @@ def rate_command(options: argparse.Namespace) -> int:
     """Measure the curve of a finished run, print it, and keep it if asked to."""
     from vljepa_core import runs
     from vljepa_core.codecs import all_codecs, some_codecs
-    from vljepa_core.commands.run import parse_changes
+    from vljepa_core.commands.changes import parse_changes
     from vljepa_core.rate import LIMITS
     from vljepa_core.rate_runs import curve_of_run
     from vljepa_core.records import RECORDED, recorded_path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vljepa_core.commands.changes import parse_changes
 from vljepa_core.commands.rungs import rung_command, rungs_command
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
 from vljepa_core.rungs import BASE, changes_at
@@ -58,20 +58,6 @@ def add_run_command(commands: argparse._SubParsersAction) -> argparse.ArgumentPa
     run.add_argument("--keep", action="store_true", help="also copy the record to data/recorded/, to be committed")
     run.set_defaults(function=run_command)
     return run
-
-
-def parse_changes(pairs: list[str]) -> dict[str, Any]:
-    """``["K=32", "word_dropout=token"]`` -> ``{"K": 32, "word_dropout": "token"}``."""
-    changes = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {pair}: expected KEY=VALUE, e.g. plan_vectors=32")
-        try:
-            changes[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            changes[key] = text
-    return changes
 
 
 def run_command(options: argparse.Namespace) -> int:

@@ -108,6 +108,7 @@ def rungs_command(options: argparse.Namespace) -> int:
             _say(_left([each for each in asked if each not in failed]))
     if failed:
         _say(f"failed: {'; '.join(run.label for run in failed)}; the same command tries again")
+    distributed.leave()
     return 1 if failed else 0
 
 

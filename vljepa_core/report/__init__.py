@@ -1,4 +1,5 @@
-"""Tables and verdicts of the chapters: each function takes records and returns what a notebook displays.
+"""Tables and verdicts of the chapters: each function takes what it tells of, mostly records, and
+returns what a notebook displays.
 
 ``setting`` tells what was run, ``results`` what came out of one experiment, ``audit``, ``breaks``, ``answers`` and
 ``rate`` what chapters 8 to 10 ask of all of them.
@@ -23,13 +24,11 @@ from vljepa_core.report.audit import (
     published_table,
 )
 from vljepa_core.report.breaks import (
-    by_place,
     encoders_table,
     failed_list,
     parts_table,
     rung_summary,
     rung_table,
-    strongest,
 )
 from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
 from vljepa_core.report.results import category_table, probe_table, results_table, verdict, verdict_table
@@ -38,7 +37,6 @@ from vljepa_core.report.setting import dataset_table, recipe_table
 __all__ = [
     "audit_verdict",
     "bullets",
-    "by_place",
     "capacity_table",
     "category_table",
     "cost_table",
@@ -64,7 +62,6 @@ __all__ = [
     "results_table",
     "rung_summary",
     "rung_table",
-    "strongest",
     "verdict",
     "verdict_table",
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import TITLES, metric, setting, settings
-from vljepa_core.figures.tables import NOT_MEASURED, html_table
+from vljepa_core.figures.tables import NOT_MEASURED, html_table, with_interval
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.ladder import Rung
 from vljepa_core.published import PUBLISHED
@@ -175,14 +175,9 @@ def _readings(arithmetic: str, record: Record) -> list[str]:
         escape(record.verdict["label"]),
         f"{round(unique['value'] * unique['n'])} of {unique['n']}",
         f"{record.value('plan_cosine'):.4f}" if "plan_cosine" in record.metrics else "",
-        _with_interval(bits) if bits else NOT_MEASURED,
+        with_interval(bits) if bits else NOT_MEASURED,
         number("val_loss", record.value("val_loss")),
     ]
-
-
-def _with_interval(bits: Mapping[str, float]) -> str:
-    value, low, high = (number("infonce", bits[key]) for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]".replace(" ", "&nbsp;")
 
 
 def ladder_table(rungs: Sequence[Rung]) -> Display:

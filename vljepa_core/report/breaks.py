@@ -13,10 +13,9 @@ from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.records import Record
-from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of
+from vljepa_core.rungs import GROUPS, WORTH_NAMING, Found, broke, group_of
 
-_NONE = "No rung is recorded yet: `python -m vljepa_core rungs --keep` makes them."
-Found = Mapping[str, Sequence[Record]]  # rung -> its records
+_NONE = "No rung is recorded yet: `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them."
 # What the plan is given to see -> the rung that reads it through the query, as published, and that which does directly.
 ENCODERS: Mapping[str, tuple[str | None, str]] = {
     "the study's encoder, trained along": ("published", "direct"),
@@ -26,16 +25,6 @@ ENCODERS: Mapping[str, tuple[str | None, str]] = {
     "EfficientNet-Lite0, frozen at ImageNet weights": ("pretrained", "pretrained_direct"),
     "EfficientNet-Lite0 from ImageNet weights, trained along": (None, "finetuned_direct"),
 }
-
-
-def by_place(found: Found) -> list[Found]:
-    """The records split by dataset and scale, which are never averaged; the place with most rungs first."""
-    places = {(record.data, record.scale): None for each in found.values() for record in each}
-    split = [
-        {name: here for name, each in found.items() if (here := [r for r in each if (r.data, r.scale) == place])}
-        for place in places
-    ]
-    return sorted(split, key=len, reverse=True)
 
 
 def rung_table(found: Found) -> Display:
@@ -170,12 +159,6 @@ def rung_summary(found: Found) -> Display:
     if partly:
         lines.insert(1, f"In some seeds only: {'; '.join(partly)}.")
     return bullets(lines)
-
-
-def strongest(found: Found, count: int) -> dict[str, Record]:
-    """The rungs that break the collapse, by InfoNCE from the highest, as title -> record of its first seed."""
-    best = [(records[0].value("infonce"), name) for name, records in found.items() if broke(records) == len(records)]
-    return {RUNGS[name].title: found[name][0] for _, name in sorted(best, reverse=True)[:count]}
 
 
 def _caption(found: Found) -> str:

@@ -1,0 +1,22 @@
+"""``--set KEY=VALUE``, which several commands have."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from vljepa_core.recipes import RecipeError
+
+
+def parse_changes(pairs: list[str]) -> dict[str, Any]:
+    """``["K=32", "word_dropout=token"]`` -> ``{"K": 32, "word_dropout": "token"}``."""
+    changes = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {pair}: expected KEY=VALUE, e.g. plan_vectors=32")
+        try:
+            changes[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            changes[key] = text
+    return changes
