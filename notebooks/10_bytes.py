@@ -65,7 +65,7 @@ report.one_below_another(map(figures.rate_quality, curves))
 # %% [markdown]
 # **The second was expected to need more bytes, and does not.** Half as many bits again come through its plan as through the first's, and the same 16 components of 16 steps each, 7.6 bytes coded, keep
 # all of them (100%, 98 to 101) and 98% of CIDEr, where they keep 95% of the first's bits. So what a plan can tell a decoder here lies in few directions, and it is not for want of
-# bytes that no more comes through. One vector of one bit for each number, 16 bytes, keeps 91% of the bits and 86% of CIDEr.
+# bytes that no more comes through. One vector at one bit a number, 16 bytes in all, keeps 91% of the bits and 86% of CIDEr.
 #
 # ## Every number
 #
@@ -100,7 +100,7 @@ report.one_below_another(map(report.rate_verdict, [*curves, here]))
 # ## What it does not show
 #
 # The smallest codec that keeps enough was chosen on the images that it is judged on; with two dozen codecs that flatters it a little, which is why its
-# interval is given. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
+# interval is given. There is one seed of each captioner. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
 # InfoNCE shows at most $\log_2$ of the images it is measured on. A picture of so few bytes was made by a codec that aims at how a picture
 # looks, and read by an encoder that never saw such pictures; an image codec trained for the captioner would do better. For the second captioner pictures were compressed at the
 # 224 pixels that it sees, to which they had been enlarged from 128: compressed before they are enlarged, they might take fewer bytes. That was not tried.

@@ -146,6 +146,15 @@ def test_chapter_8_says_what_the_ladder_does() -> None:
     sizes = [rungs[alone, 0, 500, size].infonce.value for size in (32, 64, 128)]
     assert sizes == sorted(sizes)
     assert all(rungs[alone, 3, 500, size].infonce.value < 0.05 for size in (32, 64, 128))
+    text = chapter(8)
+    for said in (
+        "as published, nothing worth naming arrives from 500 images at the easiest level, and hardly anything beyond",
+        "From 4,000 images in as many steps it is the other way round at the easiest level",
+        "bits arrive up to level 2, where a caption needs some ten of its picture, and no longer at level 3",
+        "eight times as many in as many steps bring nothing at any level",
+        "at level 0 twice the side brings more bits; at level 3 no size helps",
+    ):
+        assert said in text
 
 
 def test_the_readme_says_what_comes_through_on_scenes() -> None:
@@ -182,6 +191,14 @@ def test_chapter_9_says_where_run_6_goes() -> None:
     assert narrow < wide < middle
     pixels = [p.value for p in bits["image_size"].points]
     assert pixels[0] < pixels[1]
+    text = chapter(9)
+    for said in (
+        "about 0.3 more with every doubling, at as many steps, and no end of it within what there is",
+        "distinct captions become fewer",
+        "bring next to no bits from the same photographs",
+        "**Width** brought nothing from 128 on. **Pixels** count",
+    ):
+        assert said in text
 
 
 def test_bfloat16_changed_no_verdict_of_a_recorded_run() -> None:
@@ -371,6 +388,7 @@ def test_memory_turns_the_order_of_a_seeing_run_and_its_twin_as_chapter_9_says()
             lows[name].append(gain_over_blind(new, twin).low)
             assert gain_over_blind(new, twin).high > 0
     assert {name: sum(low > 0 for low in each) for name, each in lows.items()} == {"run5": 0, "run6": 2}, "of 3 seeds"
+    assert "ahead with two seeds; its third, and all three of Run 5, are level with the twin within" in chapter(9)
     assert all(
         one.value("val_loss") > old.value("val_loss") for one, old in zip(narrow, without_memory("run6"), strict=True)
     )
@@ -423,7 +441,7 @@ def test_the_readme_and_chapter_10_say_how_few_bytes_as_the_curves_do() -> None:
     assert f"({kept['value']:.0%}, {100 * kept['low']:.0f} to {100 * kept['high']:.0f})" in text
     (binary,) = (r for r in today.measured() if r["name"] == "1 x 128, binary")
     shares = [f"{binary[name]['value']:.0%}" for name in ("bits_kept", "cider_kept")]
-    assert f"number, {binary['bytes']} bytes, keeps {shares[0]} of the bits and {shares[1]} of CIDEr" in text
+    assert f"number, {binary['bytes']} bytes in all, keeps {shares[0]} of the bits and {shares[1]} of CIDEr" in text
 
 
 def test_a_caption_of_an_image_that_a_run_did_not_draw_is_somebodys_as_well(data_dir) -> None:
@@ -478,17 +496,20 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
         assert f"{said} ({values[0]:.2f} to {values[-1]:.2f} bits" in front
     expected = {"align", "siglip", "align_first", "words", "batch_norm", "blank"}
     assert {name for name in alone if RUNGS[name].breaks} == expected, "the others were expected to collapse"
-    spread = {name: rungs[name].value("plan_variance_share") for name in ("sigreg", "vicreg")}
-    assert spread["sigreg"] < 0.001 and spread["vicreg"] > 0.2
+    spread = {name: [r.value("plan_variance_share") for r in seeds[name]] for name in ("sigreg", "vicreg")}
+    assert max(spread["sigreg"]) < 0.001 and min(spread["vicreg"]) > 0.15
     for name, number in (("pretrained", 2), ("pretrained_direct", 3), ("direct", 0)):
         assert broke(seeds[name]) == number, name
     assert f"as published, break the collapse with {of_seeds('pretrained')}." in text and not RUNGS["pretrained"].breaks
     by_seed = {name: [r.value("infonce") for r in records] for name, records in seeds.items()}
     assert all(d > q for d, q in zip(by_seed["pretrained_direct"], by_seed["pretrained"], strict=True)), "more"
-    assert all(f >= t for f, t in zip(by_seed["pretrained_direct"], by_seed["finetuned_direct"], strict=True))
+    assert "brings less than frozen with every seed, though the intervals overlap." in text
+    for frozen, along in zip(seeds["pretrained_direct"], seeds["finetuned_direct"], strict=True):
+        assert along.value("infonce") < frozen.value("infonce")
+        assert along.metrics["infonce"]["high"] > frozen.metrics["infonce"]["low"]
     for name in ("random_direct", "random_network"):
         assert of_seeds(name) == "one seed of three" and not RUNGS[name].breaks
-    assert "on either way more than nothing with one seed of three, which is against expectation" in text
+    assert "on either way it breaks the collapse, by the threshold, with one seed of three, which is against" in text
     assert not broke(seeds["lejepa_direct"]) and not broke(seeds["lejepa"])
 
     left_out = [name for name in rungs if name.startswith("run5_without_")]
