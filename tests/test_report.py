@@ -10,6 +10,7 @@ import pytest
 
 from vljepa_core import report
 from vljepa_core.datasets.dataset import Dataset
+from vljepa_core.figures.reading import setting
 from vljepa_core.published import PUBLISHED, Baseline
 from vljepa_core.recipes import STUDY, recipe
 from vljepa_core.records import Record
@@ -220,3 +221,11 @@ def test_yardsticks_from_the_record_itself_and_from_a_blind_partner() -> None:
     accuracy, balanced = (next(v[-1] for k, v in rows.items() if k.startswith(s)) for s in ("accuracy", "balanced"))
     assert "76.5% linear probe of raw pixels" in accuracy and "90" not in accuracy
     assert "62.0% linear probe of raw pixels" in balanced
+
+
+def test_a_run_with_another_plan_says_so_and_stands_in_a_column_of_its_own() -> None:
+    plain = make_record(recipe={"plan_vectors": 16, "dim": 128})
+    wide = make_record(recipe={"plan_vectors": 16, "dim": 256})
+    assert setting(plain) == "scenes, laptop, seed 0" and setting(wide) == "scenes, laptop, a plan of 16 x 256, seed 0"
+    head = report.results_table("run2", plain, [plain, wide, make_record(1, recipe=plain["recipe"])]).html
+    assert "scenes, laptop, seeds 0, 1" in head and "a plan of 16 x 256, seed 0" in head

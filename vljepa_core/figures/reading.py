@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from vljepa_core.experiments import RUN6
+from vljepa_core.recipes import recipe
 from vljepa_core.tokenizer import VOCAB_SIZE
 
 TITLES = {
@@ -39,15 +41,25 @@ def setting(record: Any) -> str:
 
 
 def in_another_form(record: Any) -> tuple[str, ...]:
-    """What tells a run from others of its name: its images' size, and pieces of words instead of bytes."""
+    """What tells a run from others of its name: its images' size, pieces of words instead of bytes, another plan."""
     made = get(record, "recipe", {})
     found = []
+    plan = made.get("plan_vectors"), made.get("dim")
+    if None not in plan and plan != _plan(get(record, "experiment"), get(record, "scale")):
+        found.append("a plan of {} x {}".format(*plan))
     if made.get("plan_source", "image") == "image" and made.get("visual", "vit") != "vit":
         pixels = made.get("image_size", RUN6["image_size"])
         found += [f"{pixels} pixels"] * (pixels != RUN6["image_size"])
     if made.get("vocab_size", VOCAB_SIZE) > VOCAB_SIZE:
         found.append("in pieces of words")
     return tuple(found)
+
+
+@cache
+def _plan(experiment: str, scale: str) -> tuple[int, int]:
+    """Vectors and numbers of each, as the recipe has them at this scale."""
+    plain = recipe(experiment, scale)
+    return plain.plan_vectors, plain.dim
 
 
 def settings(records: list[Any]) -> str:
