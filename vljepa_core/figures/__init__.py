@@ -15,6 +15,7 @@ from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.extrapolation import growth
 from vljepa_core.figures.flow import data_flow
 from vljepa_core.figures.phase import phase_diagram
+from vljepa_core.figures.plan_sizes import plan_sizes
 from vljepa_core.figures.rate import rate_quality
 from vljepa_core.figures.rungs import rung_bits
 from vljepa_core.figures.statistics import caption_lengths, category_shares
@@ -40,6 +41,7 @@ __all__ = [
     "growth",
     "phase_diagram",
     "plan_bits",
+    "plan_sizes",
     "rate_quality",
     "recall_curves",
     "rung_bits",
