@@ -101,6 +101,6 @@ figures.decision_tree(path)
 # the captions still collapse. [What breaks the collapse](09_breaks) does that. Its two answers, as far as they are recorded:
 
 # %%
-longer = [record for sweep in ("answers", "pieces") for record in vljepa_core.recorded_sweep(sweep)]
+longer = [record for sweep in ("answers", "pieces", "eight_kilobytes") for record in vljepa_core.recorded_sweep(sweep)]
 answers = [*vljepa_core.recorded("run5"), *vljepa_core.recorded("run6"), *longer]
 report.found_line([record for record in answers if record.experiment != "run5_blind"])

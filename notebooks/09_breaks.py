@@ -51,8 +51,9 @@ blind = vljepa_core.run("run5_blind", **settings)  # trained without sight of an
 recorded = {name: vljepa_core.recorded(name) for name in names}
 answers = vljepa_core.recorded_sweep("answers")  # the same two, trained longer on more photographs
 pieces = vljepa_core.recorded_sweep("pieces")  # and these, their decoder writing pieces of words instead of bytes
-longer = {name: [record for record in (*answers, *pieces) if record.experiment == name] for name in names}
-twins = [*(r for r in (*answers, *pieces) if r.experiment == "run5_blind"), *vljepa_core.recorded("run5_blind")]
+wide = vljepa_core.recorded_sweep("eight_kilobytes")  # in pieces, with the published plan of 16 x 256
+longer = {name: [r for r in (*answers, *pieces, *wide) if r.experiment == name] for name in names}
+twins = [*(r for r in (*answers, *pieces, *wide) if r.experiment == "run5_blind"), *vljepa_core.recorded("run5_blind")]
 elsewhere = vljepa_core.recorded_sweep("resplit")  # in pieces again, judged on photographs that nothing was chosen on
 on_scenes = [r for r in vljepa_core.recorded_sweep("curves_scenes") if r.experiment == "run6"]
 before = vljepa_core.recorded_sweep("without_memory")  # all three as they were before their decoder had a memory

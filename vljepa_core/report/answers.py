@@ -140,7 +140,7 @@ def delivered_table(records: Iterable[Record]) -> Display:
 
     for record in sorted(known, key=place):
         (rung,) = ladder.rungs([record])
-        size = f"{record.recipe['plan_vectors']} x {record.recipe['dim']}"
+        where, size = _where([record]), f"a plan of {record.recipe['plan_vectors']} x {record.recipe['dim']}"
         shown, by_loss = (with_interval(asdict(bits)) for bits in (rung.infonce, rung.text_bound))
         share = max(0.0, rung.text_bound.value) / rung.needed.value
         rows.append([
@@ -252,10 +252,10 @@ def found_line(records: Sequence[Record]) -> Display:
         if bits is None:
             continue
         unique = record.metrics["greedy_unique"]
-        size = f"{record.recipe['plan_vectors']} x {record.recipe['dim']}"
+        where, size = _where([record]), f"a plan of {record.recipe['plan_vectors']} x {record.recipe['dim']}"
         said = "uses its plan" if uses_plan(record) else f"not shown to use its plan ({WORTH_NAMING:g} bits would)"
         lines.append(
-            f"{title(record)} ({_where([record])}), with a plan of {size} numbers: {said}; "
+            f"{title(record)} ({where}){'' if size in where else f', with {size} numbers'}: {said}; "
             f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
             f"{round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct."
         )
