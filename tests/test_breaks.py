@@ -327,14 +327,8 @@ def test_what_memory_does_stands_beside_each_runs_own_twin() -> None:
 
 def test_the_comparison_ends_in_what_was_found() -> None:
     said = report.found_line([made_up("run5", bits=0.01), made_up("run6", bits=2.5)]).alt
-    assert (
-        "Run 5 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: not shown to use its plan"
-        in said
-    )
-    assert (
-        "Run 6 (flickr8k, laptop, seed 0, 1,000 steps), with a plan of 16 x 128 numbers: uses its plan; InfoNCE 2.50"
-        in said
-    )
+    assert "Run 5 (flickr8k, laptop, seed 0, 1,000 steps, a plan of 16 x 128): not shown to use its plan" in said
+    assert "Run 6 (flickr8k, laptop, seed 0, 1,000 steps, a plan of 16 x 128): uses its plan; InfoNCE 2.50" in said
     assert "not recorded yet" in report.found_line([]).alt
 
 

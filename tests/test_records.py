@@ -307,6 +307,39 @@ def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
         assert old.high < GOALS[name]["gain_over_blind"].floor
 
 
+def test_readme_and_chapter_9_say_what_the_published_plan_brings() -> None:
+    text, front = chapter(9), readme()
+    wide = recorded_sweep("eight_kilobytes")
+    assert {2 * r.recipe["plan_vectors"] * r.recipe["dim"] for r in wide} == {8_192}
+    assert {r.provenance["steps"] for r in wide} == {4_560} and {r.dataset["n_train"] for r in wide} == {6_074}
+    blind = [r for r in wide if r.experiment == "run5_blind"]
+    first = {r.experiment: r for r in wide if r.seed == 0}
+    four = {name: in_pieces(name)[0] for name in first}
+    bits, narrow = (
+        {name: "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**runs[name].metrics["infonce"]) for name in first}
+        for runs in (first, four)
+    )
+    assert f"brings {bits['run6']} where 4 KB bring {narrow['run6'].replace(' bits', '')}; Run 5 fewer" in text
+    assert f"{bits['run5'].replace(' bits', '')} where it was {narrow['run5'].replace(' bits', '')}." in text
+    assert first["run5"].metrics["infonce"]["high"] < four["run5"].metrics["infonce"]["low"], "fewer"
+    less = [bits_apart(four[name], first[name]) for name in first]
+    assert all(m.low > 0 for m in less)
+    assert f"spend {min(m.value for m in less):.1f} to {max(m.value for m in less):.1f} bits less on a caption" in text
+    cider = {name: [f"{r.value('greedy_cider'):.3f}" for r in (first[name], four[name])] for name in first}
+    assert f"CIDEr is {cider['run6'][0]} where it was {cider['run6'][1]}, and {cider['run5'][0]} where it was" in text
+    assert f"where it was {cider['run5'][1]}, which is below the best constant caption" in text
+    missed = {(name, j.measure) for name in ("run5", "run6") for j in judge(first[name], blind)
+              if j.applies and not j.floor_met}  # fmt: skip
+    assert missed == {("run6", "greedy_unique"), ("run5", "greedy_cider")}
+    distinct = f"{first['run6'].value('greedy_unique'):.1%}"
+    assert f"distinct captions ({distinct} of 85%), as one seed of three does with 4 KB" in text
+    assert f"Run 6 brings {bits['run6']} and misses the floor for distinct captions ({distinct}), Run 5" in front
+    assert f"brings {bits['run5'].replace(' bits', '')} and misses that for CIDEr ({cider['run5'][0]}; first" in front
+    words = {name: [np.mean([len(c["greedy"].split()) for c in r.captions if "greedy" in c])
+                    for r in (first[name], four[name])] for name in first}  # fmt: skip
+    assert all(longer > before for longer, before in words.values()), "and longer"
+
+
 def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again() -> None:
     text = readme()
     again, before = recorded_sweep("resplit"), [r for r in recorded_sweep("pieces") if r.seed == 0]

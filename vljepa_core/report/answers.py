@@ -63,6 +63,12 @@ def _where(records: list[Record]) -> str:
     return f"{settings(records)}, {records[0].provenance['steps']:,} steps"
 
 
+def _with_plan(record: Record) -> str:
+    """The plan's size, where ``_where`` does not tell it already, because it is as in the recipe."""
+    plan = f"a plan of {record.recipe['plan_vectors']} x {record.recipe['dim']}"
+    return "" if plan in _where([record]) else f", {plan}"
+
+
 def _asked(name: str, threshold: Threshold) -> list[str]:
     """Floor and goal of a measure, in words."""
     cells = []
@@ -140,11 +146,10 @@ def delivered_table(records: Iterable[Record]) -> Display:
 
     for record in sorted(known, key=place):
         (rung,) = ladder.rungs([record])
-        where, size = _where([record]), f"a plan of {record.recipe['plan_vectors']} x {record.recipe['dim']}"
         shown, by_loss = (with_interval(asdict(bits)) for bits in (rung.infonce, rung.text_bound))
         share = max(0.0, rung.text_bound.value) / rung.needed.value
         rows.append([
-            f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images, plan {size}</small>",
+            f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images{_with_plan(record)}</small>",
             f"{rung.needed.value:.1f}",
             f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
             f"{by_loss}<small>{share:.0%} of what is needed</small>",
@@ -252,10 +257,9 @@ def found_line(records: Sequence[Record]) -> Display:
         if bits is None:
             continue
         unique = record.metrics["greedy_unique"]
-        where, size = _where([record]), f"a plan of {record.recipe['plan_vectors']} x {record.recipe['dim']}"
         said = "uses its plan" if uses_plan(record) else f"not shown to use its plan ({WORTH_NAMING:g} bits would)"
         lines.append(
-            f"{title(record)} ({where}){'' if size in where else f', with {size} numbers'}: {said}; "
+            f"{title(record)} ({_where([record])}{_with_plan(record)}): {said}; "
             f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
             f"{round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct."
         )
