@@ -146,10 +146,11 @@ def delivered_table(records: Iterable[Record]) -> Display:
 
     for record in sorted(known, key=place):
         (rung,) = ladder.rungs([record])
+        where = _where([record])
         shown, by_loss = (with_interval(asdict(bits)) for bits in (rung.infonce, rung.text_bound))
         share = max(0.0, rung.text_bound.value) / rung.needed.value
         rows.append([
-            f"{escape(title(record))}<small>{escape(_where([record]))}, {rung.n_train:,} images{_with_plan(record)}</small>",
+            f"{escape(title(record))}<small>{escape(where)}, {rung.n_train:,} images{_with_plan(record)}</small>",
             f"{rung.needed.value:.1f}",
             f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
             f"{by_loss}<small>{share:.0%} of what is needed</small>",
