@@ -207,9 +207,9 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 
 # %% [markdown]
 # **With the published plan itself.** Most plans here are of 16 x 128 numbers, 4 KB. The longer runs in pieces of words were made with 16 x 256 as well, 8 KB, in a model as wide (`sweeps/eight-kilobytes.toml`). As many
-# bits were expected, and the same floors. Run 6 (first seed) brings 3.06 bits [2.90, 3.21] where 4 KB bring 3.16 [2.97, 3.35]; Run 5 fewer than with 4 KB, 0.66 [0.56, 0.76] where it was 0.91 [0.78, 1.03]. All three,
-# the blind twin as well, spend 0.9 to 1.6 bits less on a caption than with 4 KB: the wider model knows the language better. Their greedy captions are worse all the same, and longer: CIDEr is 0.342 where it was 0.402,
-# and 0.132 where it was 0.179, which is below the best constant caption. So against expectation Run 6 misses the floor for distinct captions (83.5% of 85%), as one seed of three does with 4 KB, and Run 5 that for CIDEr.
+# bits were expected, and the same floors. Run 6 brings 3.06 bits [2.90, 3.21] (another seed: 3.00) where 4 KB bring 3.16 [2.97, 3.35] (3.16); Run 5 (one seed) fewer than with 4 KB, 0.66 [0.56, 0.76] where it was 0.91 [0.78, 1.03]. All three,
+# the blind twin as well, spend 0.9 to 1.6 bits less on a caption than with 4 KB (first seed): the wider model knows the language better. Their greedy captions are worse all the same, and longer: CIDEr is 0.342 where it was 0.402,
+# and 0.132 where it was 0.179, which is below the best constant caption. So against expectation Run 6 misses the floor for distinct captions with both seeds (83.5% and 82.7% of 85%), as one seed of three does with 4 KB, and Run 5 that for CIDEr.
 # More room brings no more.
 
 # %% [markdown]
