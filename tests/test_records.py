@@ -636,15 +636,13 @@ def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     assert f"EfficientNet with random weights {each['random_direct']}." in text
     frozen, along, itself = (each[name] for name in ("random_vit_direct", "direct", "lejepa_direct"))
     assert f"directly, brings {frozen}, more than when it trains along ({along})" in text
-    assert f"After training itself it brings {itself}, less with one seed and more with the other" in text
-    bits = {
+    assert f"After training itself it brings {itself}, less with two seeds and more with one" in text
+    read = {
         name: [r.metrics["infonce"] for r in found[name]] for name in ("random_vit_direct", "direct", "lejepa_direct")
     }
-    assert all(r["low"] > d["high"] for r, d in zip(bits["random_vit_direct"], bits["direct"], strict=False))
-    less, more = (
-        a["value"] < b["value"] for a, b in zip(bits["lejepa_direct"], bits["random_vit_direct"], strict=True)
-    )
-    assert less and not more
+    assert all(r["low"] > d["high"] for r, d in zip(read["random_vit_direct"], read["direct"], strict=True))
+    less = [a["value"] < b["value"] for a, b in zip(read["lejepa_direct"], read["random_vit_direct"], strict=True)]
+    assert less == [True, False, True]
     assert f"the self-trained one brings {each['lejepa']}, where the published recipe has {each['published']} (" in text
     photographs = recorded_rungs("flickr8k")
     assert not any(broke(photographs[name]) for name in ("random_vit_direct", "direct", "lejepa_direct", "lejepa"))
