@@ -64,7 +64,7 @@ def _panel(ax: Axes, rows: list[dict[str, Any]], vectors: list[int], widths: lis
         said.append(f"{row['name']}, {row['bytes']:,.4g} bytes: {row['bits_kept']['value']:.0%}")
         if keeps(row):
             frame = (at[1] + 0.04, at[0] + 0.04), 0.92, 0.92
-            ax.add_patch(Rectangle(*frame, fill=False, edgecolor=INK, linewidth=1.2))
+            ax.add_patch(Rectangle(*frame, fill=False, edgecolor=INK, linewidth=1.4, zorder=5))
     sns.heatmap(
         shares, ax=ax, vmin=0, vmax=1, cmap=RAMP, cbar=False, annot=text, fmt="", mask=np.isnan(shares),
         annot_kws={"color": INK, "fontsize": 8}, xticklabels=[str(w) for w in widths],
