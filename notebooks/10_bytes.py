@@ -63,6 +63,12 @@ curves = recorded_curves()
 report.one_below_another(map(figures.rate_quality, curves))
 
 # %% [markdown]
+# **Cut and rounded**, as a map: fewer vectors further down, fewer numbers of each further left, one panel for each precision. `python -m vljepa_core rate ... --full` fills every cell.
+
+# %%
+report.one_below_another(map(figures.plan_sizes, curves))
+
+# %% [markdown]
 # **The second was expected to need more bytes, and does not.** Half as many bits again come through its plan as through the first's, and the same 16 components of 16 steps each, 7.6 bytes coded, keep
 # all of them (100%, 98 to 101) and 98% of CIDEr, where they keep 95% of the first's bits. So what a plan can tell a decoder here lies in few directions, and it is not for want of
 # bytes that no more comes through. One vector at one bit a number, 16 bytes in all, keeps 91% of the bits and 86% of CIDEr.

@@ -14,7 +14,7 @@ from torch import nn
 from tests.conftest import TINY
 from vljepa_core import figures, probes, report, runs, tokenizer
 from vljepa_core.__main__ import main
-from vljepa_core.codecs import Codec, all_codecs, some_codecs
+from vljepa_core.codecs import Codec, all_codecs
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.kept import infonce_terms, share_kept
 from vljepa_core.rate import rate_curve
@@ -234,10 +234,8 @@ def test_figure_and_table_say_every_number(examples, tmp_path) -> None:
     curve = measure(examples, tmp_path / "rate.json", limits={"JPEG": [("file", 32), ("file", 900)]})
     figure, table = figures.rate_quality(curve), report.rate_table(curve)
     for row in curve.measured():
-        assert row["name"] in table.html
-        ahead = [r for r in curve.measured() if r["family"] == row["family"] and r["bytes"] <= row["bytes"]]
-        if row["infonce"]["value"] == max(r["infonce"]["value"] for r in ahead):
-            assert row["name"] in figure.alt and f"{row['infonce']['value']:.3f} bits" in figure.alt
+        assert row["name"] in figure.alt and row["name"] in table.html
+        assert f"{row['infonce']['value']:.3f} bits" in figure.alt
     assert "not to be had" in table.html and "nan" not in figure.alt
     assert "aria-label" in figure.html
     assert report.rate_verdict(curve).alt.startswith(f"{GOAL_BYTES} BYTES ARE ENOUGH")
@@ -248,19 +246,12 @@ def test_figure_and_table_say_every_number(examples, tmp_path) -> None:
         figures.rate_quality(dataclasses.replace(curve, rows=[]))
 
 
-def test_a_plan_that_is_cut_in_every_way_is_a_map_and_its_table_stays_short(examples, tmp_path) -> None:
+def test_a_plan_that_is_cut_in_every_way_is_a_map(examples, tmp_path) -> None:
     curve = measure(examples, tmp_path / "rate.json", codecs=all_codecs(K, D), limits={})
     figure = figures.plan_sizes(curve)
     cuts = [row for row in curve.measured("plan") if "components" not in row["name"]]
     assert len(cuts) > 8 and all(f"{row['name']}, " in figure.alt for row in cuts)
     assert f"{cuts[0]['name']}, {cuts[0]['bytes']} bytes: 100%" in figure.alt
-    names = {codec.name for codec in some_codecs(K, D)}
-    many = dataclasses.replace(curve, rows=[*curve.rows, *({**cuts[-1], "name": f"other {i}"} for i in range(99))])
-    assert (
-        "other 7" not in report.rate_table(many).html
-        and "99 other cuts are left out here" in report.rate_table(many).alt
-    )
-    assert all(name in report.rate_table(many).html for name in names)
     with pytest.raises(ValueError, match="no measured cut"):
         figures.plan_sizes(dataclasses.replace(curve, rows=[]))
 

@@ -36,8 +36,6 @@ _PANELS = (("infonce", "bits delivered (InfoNCE)"), ("cider", "CIDEr, greedy cap
 def rate_quality(curve: RateCurve) -> Display:
     """Two panels over the bytes of an image, logarithmic: bits delivered and CIDEr, with 95% intervals.
 
-    The alt text tells of those that a line joins.
-
     A line joins the best of a family at so many bytes or fewer; families that are neither plan nor picture are one
     point. What is sent at 0 bytes, the mean plan, is a line across.
 
@@ -54,7 +52,7 @@ def rate_quality(curve: RateCurve) -> Display:
     nothing = next((row for row in rows if row["kind"] == "nothing"), None)
     for ax, (name, label) in zip(axes, _PANELS, strict=True):
         for family in families:
-            _draw(ax, name, rows, family)
+            _draw(ax, name, [row for row in rows if row["family"] == family], family)
         _lines(ax, name, whole, nothing, curve)
         ax.set_ylabel(label)
     axes[-1].set_xscale("log")
@@ -63,10 +61,7 @@ def rate_quality(curve: RateCurve) -> Display:
     axes[-1].set_xlabel("bytes sent for an image")
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside upper left", ncols=2, alignment="left", fontsize=8.5)
-    told = [
-        row for row in rows if row["bytes"] == 0 or any(row in _best(rows, row["family"], name) for name, _ in _PANELS)
-    ]
-    said = "; ".join(_words(row) for row in sorted(told, key=lambda row: row["bytes"]))
+    said = "; ".join(_words(row) for row in sorted(rows, key=lambda row: row["bytes"]))
     alt = f"Bits delivered and CIDEr against bytes sent ({setting(curve)}): {said}."
     measured = max(row["infonce"]["n"] for row in rows)  # the others of the scored have fitted the temperature
     caption = (
@@ -79,29 +74,15 @@ def rate_quality(curve: RateCurve) -> Display:
 
 def _draw(ax: Axes, name: str, rows: list[dict[str, Any]], family: str) -> None:
     colour, marker, filled = _LOOKS.get(family, _OTHER)
-    best = _best(rows, family, name)
-    rows = [row for row in rows if row["family"] == family]
+    rows = sorted(rows, key=lambda row: row["bytes"])
     x, y = [row["bytes"] for row in rows], [row[name]["value"] for row in rows]
     ends = [[row[name][end] for row in rows] for end in ("low", "high")]
     ax.vlines(x, *ends, color=colour, linewidth=1.0, alpha=0.7)
     face = colour if filled else "none"
     ax.plot(x, y, marker, color=colour, markersize=7 if marker == "*" else 5.5, markerfacecolor=face, label=family)
+    best = [i for i in range(len(y)) if y[i] >= max(y[: i + 1])]
     dashes = "-" if rows[0]["kind"] == "plan" else (0, (4, 2))
-    ax.plot(
-        [row["bytes"] for row in best],
-        [row[name]["value"] for row in best],
-        color=colour,
-        linewidth=1.2,
-        linestyle=dashes,
-        alpha=0.8,
-    )
-
-
-def _best(rows: list[dict[str, Any]], family: str, name: str) -> list[dict[str, Any]]:
-    """Of a family those that nothing of as many bytes or fewer exceeds, by bytes."""
-    rows = sorted((row for row in rows if row["family"] == family), key=lambda row: row["bytes"])
-    values = [row[name]["value"] for row in rows]
-    return [row for i, row in enumerate(rows) if values[i] >= max(values[: i + 1])]
+    ax.plot([x[i] for i in best], [y[i] for i in best], color=colour, linewidth=1.2, linestyle=dashes, alpha=0.8)
 
 
 def _lines(ax: Axes, name: str, whole: dict | None, nothing: dict | None, curve: RateCurve) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from vljepa_core.codecs import some_codecs
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import setting
 from vljepa_core.figures.tables import NOT_APPLICABLE, html_table
@@ -14,16 +13,8 @@ from vljepa_core.rate_record import GOAL_BYTES, KEPT, RateCurve, keeps, smallest
 
 
 def rate_table(curve: RateCurve) -> Display:
-    """The rows of a curve, by bytes, with what they keep of the whole plan's bits and CIDEr.
-
-    Of a curve that has every number of vectors, width and precision, those of ``some_codecs``; ``figures.plan_sizes``
-    shows the others.
-    """
-    some = {codec.name for codec in some_codecs(curve.recipe["plan_vectors"], curve.recipe["dim"])}
-    left_out = [row for row in curve.measured("plan") if row["name"] not in some] if some else []
-    if len(left_out) <= len(some):
-        left_out = []
-    measured = sorted((row for row in curve.measured() if row not in left_out), key=lambda row: row["bytes"])
+    """Every row of a curve, by bytes, with what it keeps of the whole plan's bits and CIDEr."""
+    measured = sorted(curve.measured(), key=lambda row: row["bytes"])
     rows = [
         [
             escape(row["name"]),
@@ -48,7 +39,7 @@ def rate_table(curve: RateCurve) -> Display:
         f"Bytes and what arrives ({setting(curve)}): R@1 on {curve.scored:,} validation images (chance: {chance}), "
         f"bits on {measured:,} of them (chance: 0; the others fitted the temperature), CIDEr on {curve.captioned:,}. "
         f"Small: 95% intervals, and shares of what the whole plan of {curve.plan_bytes:,} bytes delivers, paired over "
-        "images." + (f" {len(left_out)} other cuts are left out here." if left_out else ""),
+        "images.",
         head,
         rows,
     )
