@@ -115,6 +115,10 @@ def test_where_one_bit_carries_everything_one_bit_is_enough(examples, tmp_path) 
     assert nothing["unique"] == 1 / N and not keeps(nothing)
     activations = curve.row("full activations, fp16")
     assert activations["bytes"] == 2 * D * 4 and activations["infonce"] == whole["infonce"]
+    words = curve.row("its caption, as text")
+    assert words["bits_kept"]["value"] == pytest.approx(1, abs=0.01) and words["cider"] == whole["cider"]
+    assert words["bytes"] == words["most_bytes"] == 1  # one letter costs 1 bit under the mean plan, the other 6
+    assert f"sent as text, takes 1 bytes: {words['bits_kept']['value']:.0%}" in report.rate_verdict(curve).alt
     picture = curve.row("WebP of at most 30 bytes, bare")
     assert picture["most_bytes"] <= 30 and picture["bits_kept"]["value"] == pytest.approx(1, abs=0.01)
     missing = curve.row("JPEG of at most 32 bytes, file")

@@ -137,7 +137,7 @@ def _step_for(numbers: np.ndarray, target: int) -> Quantiser:
 
 
 def some_codecs(k: int, d: int) -> list[Codec]:
-    """About 20 codecs for a plan of k x d numbers, from all of it to 8 bytes; the first is the plan itself in fp16."""
+    """About 20 codecs for a plan of k x d numbers, from all of it to one byte; the first is the plan itself in fp16."""
     few, little = min(4, k), min(32, d)
     half = min(64, d)
     wanted = {
@@ -149,7 +149,7 @@ def some_codecs(k: int, d: int) -> list[Codec]:
     }
     cuts = [Codec(precision, *size) for precision, sizes in wanted.items() for size in sizes]
     principal = [Codec("int4", k, d, components=n) for n in (64, 16) if n <= k * d]
-    return list(dict.fromkeys([*cuts, *principal, *(Codec("step", k, d, target=b) for b in (64, 32, 16, 8))]))
+    return list(dict.fromkeys([*cuts, *principal, *(Codec("step", k, d, target=b) for b in (64, 32, 16, 8, 4, 2, 1))]))
 
 
 def all_codecs(k: int, d: int) -> list[Codec]:

@@ -6,6 +6,7 @@ under the plans that arrive. *CIDEr*: of the greedy captions of these plans. The
 - the whole plan in fp16, of which the others keep a share, paired over images;
 - nothing sent: every image gets the mean plan of the training images;
 - the full activations: the receiver makes the plan itself;
+- the greedy caption of the whole plan, as text: the receiver has words in place of a plan;
 - the image as JPEG or WebP of as many bytes, which the receiver puts through the same captioner.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vljepa_core import metrics, probes, provenance
+from vljepa_core import metrics, ngrams, probes, provenance
 from vljepa_core.codecs import Codec, PlanCoder, some_codecs
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.generate import generate
@@ -37,6 +38,7 @@ from vljepa_core.records import RecordError
 
 ROOMS = (*provenance.TRAINING, "metrics.py", "ngrams.py", "probes.py", "plan_probes.py", "linear_probes.py",
          "entropy_coding.py", "quantise.py", "codecs.py", "recompress.py", "kept.py", "rate.py")  # fmt: skip
+TEXT = "its caption, as text"  # the row of ``sent_as_text``
 # Bytes at which the image is sent instead, see ``recompress``. A JPEG file has more than 600 bytes of tables alone.
 LIMITS: dict[str, tuple[tuple[str, int], ...]] = {
     "WebP": (("bare", 32), ("bare", 128), ("file", 64), ("file", 128), ("file", 512), ("file", 2048)),
@@ -88,11 +90,11 @@ class Measuring:
         if all(getattr(old, name) == getattr(curve, name) for name in same):
             self.curve = old
 
-    def add(self, row: dict[str, Any], plans: Plans | None = None) -> None:
-        """Judge the plans that arrive (none: the row could not be had), and write the file with one row more."""
+    def add(self, row: dict[str, Any], arrived: Plans | Answer | None = None) -> None:
+        """Judge what arrives (none: the row could not be had), and write the file with one row more."""
         clock = time.monotonic()
-        if plans is not None:
-            answer = self.receive(plans)
+        if arrived is not None:
+            answer = arrived if isinstance(arrived, Answer) else self.receive(arrived)
             cider = metrics.score(self.validation.texts, self.validation.references, answer.captions).cider.round(4)
             bits = infonce_terms(answer.scores).round(4)
             whole = self.curve.reference
@@ -174,6 +176,9 @@ def rate_curve(
         if row["name"] not in done:
             progress(row["name"])
             measuring.add(row, arrived)
+    if TEXT not in done:
+        progress(TEXT)
+        measuring.add(*sent_as_text(model, recipe, validation, plans, at_train.mean(axis=0), scored))
     for kind, wanted in limits.items():
         missing = [each for each in wanted if image_name(kind, *each) not in done]
         if not missing:
@@ -210,6 +215,29 @@ def _yardsticks(train: Plans, plans: Plans, activation_bytes: int) -> Iterable[t
     ):
         yield {"kind": kind, "family": name, "name": name, "bytes": size, "fixed_bytes": size, "coded_bytes": None,
                "most_bytes": size}, arrived  # fmt: skip
+
+
+def sent_as_text(
+    model: VLJEPA, recipe: Recipe, validation: Examples, plans: Plans, mean: np.ndarray, scored: int = SCORED
+) -> tuple[dict[str, Any], Answer]:
+    """The row of a sender who writes the caption himself, and what his words are worth to a receiver.
+
+    A caption's bytes are those that an arithmetic coder needs at most which predicts it as the decoder does under the
+    ``mean`` plan (K, D) of the training images, which both sides have. What words tell of a person's caption is judged
+    by CIDEr of the two, in place of a likelihood; InfoNCE is a lower bound whatever judges.
+    """
+    decoder = model.decoder
+    device = next(model.parameters()).device
+    written = generate(decoder, torch.from_numpy(plans).to(device), recipe.max_new_tokens, tokens=validation.tokens)
+    ids = validation.tokens.encode_batch(written, recipe.max_length).astype(np.int64)
+    expected = score_matrix(decoder, torch.from_numpy(mean[None]).to(device), torch.from_numpy(ids).to(device))[:, 0]
+    sizes = np.ceil((np.ceil(-expected / np.log(2)) + 1) / 8)  # whole bits, and one more to end in
+    row = {"kind": "text", "family": TEXT, "name": TEXT, "bytes": float(sizes.mean()), "fixed_bytes": None,
+           "coded_bytes": float(sizes.mean()), "most_bytes": int(sizes.max())}  # fmt: skip
+    asked = drawn(len(validation), scored)
+    people = ngrams.References([[metrics.tokenise(validation.texts[i])] for i in asked])
+    alike = [people.cider([metrics.tokenise(written[j])] * len(asked)) for j in asked]
+    return row, Answer(np.stack(alike, axis=1), written)
 
 
 def image_name(kind: str, count: str, limit: int) -> str:

@@ -30,10 +30,10 @@ class RateCurve:
         plan_bytes: K x D numbers in fp16.
         activation_bytes: the visual tokens that a plan is made from, in fp16.
         reference: of the whole plan in fp16, per image: ``bits`` and ``cider``, for paired comparisons.
-        rows: one for each codec: kind (plan, image, activations, nothing), family, name; bytes (mean of what is sent:
-            coded where that is shorter), fixed_bytes, coded_bytes, most_bytes (of one image); infonce, image_r1, cider
-            as value, low, high, n; bits_kept and cider_kept, shares of the reference's, likewise, or None where the
-            reference has nothing to keep; unique, share of distinct captions.
+        rows: one for each codec: kind (plan, text, image, activations, nothing), family, name; bytes (mean of what is
+            sent: coded where that is shorter), fixed_bytes, coded_bytes, most_bytes (of one image); infonce, image_r1,
+            cider as value, low, high, n; bits_kept and cider_kept, shares of the reference's, likewise, or None where
+            the reference has nothing to keep; unique, share of distinct captions.
             An image row that could not be had has ``smallest_bytes``, the fewest at which all images could, instead.
         provenance: as of a record, and seconds spent.
     """

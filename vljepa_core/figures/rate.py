@@ -27,6 +27,7 @@ _LOOKS = {
     "WebP, file": (INK, "p", True),
     "WebP, bare": (INK, "p", False),
     "full activations, fp16": (INK, "h", False),
+    "its caption, as text": (VERMILLION, "$T$", True),
 }
 _OTHER = (GREY, ".", True)
 _PANELS = (("infonce", "bits delivered (InfoNCE)"), ("cider", "CIDEr, greedy captions"))
@@ -79,7 +80,8 @@ def _draw(ax: Axes, name: str, rows: list[dict[str, Any]], family: str) -> None:
     ends = [[row[name][end] for row in rows] for end in ("low", "high")]
     ax.vlines(x, *ends, color=colour, linewidth=1.0, alpha=0.7)
     face = colour if filled else "none"
-    ax.plot(x, y, marker, color=colour, markersize=7 if marker == "*" else 5.5, markerfacecolor=face, label=family)
+    size = 7 if marker in ("*", "$T$") else 5.5
+    ax.plot(x, y, marker=marker, linestyle="", color=colour, markersize=size, markerfacecolor=face, label=family)
     best = [i for i in range(len(y)) if y[i] >= max(y[: i + 1])]
     dashes = "-" if rows[0]["kind"] == "plan" else (0, (4, 2))
     ax.plot([x[i] for i in best], [y[i] for i in best], color=colour, linewidth=1.2, linestyle=dashes, alpha=0.8)

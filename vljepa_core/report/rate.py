@@ -76,6 +76,11 @@ def conclusion(curve: RateCurve) -> tuple[str, str]:
         said += (
             f"; none of {len(images)} compressed pictures does, up to {max(r['most_bytes'] for r in images):,} bytes"
         )
+    for text in curve.measured("text"):
+        said += (
+            f"; its caption, sent as text, takes {said_bytes(text['bytes'])} bytes: {_share(text['bits_kept'])} of "
+            "the bits as word overlap tells them and all of CIDEr"
+        )
     return label, said
 
 
