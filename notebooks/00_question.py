@@ -108,6 +108,8 @@ report.bullets(DIFFERENCES)
 # - **No, because of capacity** would need more than a failure: a failed run at 8 KB says that *this training* put nothing into
 #   the plan. It does not say that nothing fits. Naming one of 18,000 captions takes $\log_2 18{,}000 = 14.1$ bits; the plan has
 #   65,536.
+# - *Alignment*, in later chapters, is a loss between plan and caption in training. The measure *InfoNCE* is another thing: it is computed from the decoder's likelihoods, and no
+#   run is trained on it.
 # - Every metric is read beside what a trivial answer scores: the majority class, a caption drawn at random, the same
 #   caption for all images, a model that never sees the image.
 #

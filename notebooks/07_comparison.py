@@ -98,7 +98,7 @@ figures.decision_tree(path)
 # ## Where the tree ends in this book
 #
 # The last box can be tested: leave the plan at its published number of vectors, change what stands before it, what is asked of it and what the decoder has beside it, and see whether
-# the captions still collapse. [What breaks the collapse](09_breaks) does that. Its two answers, as far as they are recorded:
+# the captions still collapse. [What breaks the collapse](09_breaks) does that. [Two answers](10_answers) came of it, as far as they are recorded:
 
 # %%
 longer = [record for sweep in ("answers", "pieces", "eight_kilobytes") for record in vljepa_core.recorded_sweep(sweep)]

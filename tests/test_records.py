@@ -22,7 +22,7 @@ from vljepa_core.provenance import SAME_BITS
 from vljepa_core.rate_record import recorded_curves
 from vljepa_core.recipes import STUDY, recipe
 from vljepa_core.records import RECORDED, Record, human_captions, keep, read_record, recorded, recorded_path
-from vljepa_core.rungs import broke, recorded_rungs, uses_plan
+from vljepa_core.rungs import WORTH_NAMING, broke, recorded_rungs, uses_plan
 from vljepa_core.runs import prepare
 from vljepa_core.sweeps import recorded_sweep
 
@@ -117,6 +117,8 @@ def test_the_readme_says_how_the_study_collapses() -> None:
     assert "images is 1.000 in all twelve" in text
     rows = [row for r in seeds_of("run2") for row in r.timeline if row["step"] >= 16]
     assert rows and all(f"{row['plan_cosine']:.3f}" == "1.000" for row in rows)
+    least = min(r.timeline[0]["plan_cosine"] for r in seeds_of("run2"))
+    assert f"In Run 2 it is {least:.3f} with random weights already, and 1.000 within 16 steps" in text
     recited, overfit = (seeds_of(f"capacity_{way}") for way in ("table", "overfit"))
     right = [round(r.value("greedy_exact") * 256) for r in recited]
     assert right == [256, 256, 253] and "all 256 captions to the letter (253 with one of three seeds)" in text
@@ -126,7 +128,7 @@ def test_the_readme_says_how_the_study_collapses() -> None:
     assert all(r.value("infonce") < 0.2 for r in overfit), "next to nothing"
 
 
-def test_chapter_8_says_what_the_ladder_does() -> None:
+def test_chapter_8_says_what_its_scale_of_known_bits_shows() -> None:
     rungs = {(r.loss, r.level, r.n_train, r.image_size): r for r in ladder.rungs(recorded_sweep("ladder"))}
     published, alone = "as published", "cross-entropy alone"
     assert rungs[published, 0, 500, 64].infonce.value < 0.05
@@ -147,12 +149,15 @@ def test_chapter_8_says_what_the_ladder_does() -> None:
     assert sizes == sorted(sizes)
     assert all(rungs[alone, 3, 500, size].infonce.value < 0.05 for size in (32, 64, 128))
     text = chapter(8)
+    counted = {level: rungs[published, level, 500, 64].infonce for level in range(5)}
+    counted = {level: m.value for level, m in counted.items() if m.low > 0 and m.value >= WORTH_NAMING}
+    assert {level: f"{bits:.2f}" for level, bits in counted.items()} == {1: "0.10", 3: "0.23"}
     for said in (
-        "as published, nothing worth naming arrives from 500 images at the easiest level, and hardly anything beyond",
-        "From 4,000 images in as many steps it is the other way round at the easiest level",
+        "nothing at the easiest level, 0.10 bits at level 1, 0.23 at level 3",
+        "At the easiest level the published loss is the only one under which anything arrives",
         "bits arrive up to level 2, where a caption needs some ten of its picture, and no longer at level 3",
         "eight times as many in as many steps bring nothing at any level",
-        "at level 0 twice the side brings more bits; at level 3 no size helps",
+        "At level 0 twice the side brings more bits; at level 3 no size helps",
     ):
         assert said in text
 
@@ -176,7 +181,7 @@ def test_the_readme_says_what_comes_through_on_scenes() -> None:
     assert f"{' and '.join(shares)} of the {rung.ceiling:.1f} that {rung.infonce.n} pictures can show" in text
 
 
-def test_chapter_9_says_where_run_6_goes() -> None:
+def test_chapter_10_says_where_run_6_goes() -> None:
     grown = [record for record in recorded_sweep("curves") if record.experiment == "run6"]
     bits = {c.along: c for c in curves(grown) if c.measure == "infonce"}
     unique = {c.along: c for c in curves(grown) if c.measure == "greedy_unique"}
@@ -191,12 +196,15 @@ def test_chapter_9_says_where_run_6_goes() -> None:
     assert narrow < wide < middle
     pixels = [p.value for p in bits["image_size"].points]
     assert pixels[0] < pixels[1]
-    text = chapter(9)
+    widest = bits["image_size"].points[-1]
+    assert widest.at == 224 and pixels[1] > widest.low
+    text = chapter(10)
     for said in (
         "about 0.3 more with every doubling, at as many steps, and no end of it within what there is",
         "distinct captions become fewer",
         "bring next to no bits from the same photographs",
-        "**Width** brought nothing from 128 on. **Pixels** count",
+        "**Width** brought nothing from 128 on. **Pixels** count up to 128 a side",
+        "224 bring no more bits than one seed can tell",
     ):
         assert said in text
 
@@ -287,7 +295,7 @@ def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
         missed |= {(run.experiment, run.seed, name) for name, each in judged.items() if not each.floor_met}
         assert {name for name, each in judged.items() if each.goal_met} == {"category", "retrieval"}
     assert missed == {("run6", 1, "greedy_unique"), ("run5", 1, "gain_over_blind")}
-    assert "Each of the two reaches every floor with two seeds of three, and with all three two of the goals" in text
+    assert "With two seeds of three each run reaches every floor. With all three each reaches two of the goals" in text
     chance = next(j for j in judge(in_pieces("run5")[0], blind) if j.measure == "retrieval")
     assert chance.low < 1 and "not told from chance by the interval of its first seed" in text
     assert INTERVAL_SHARE == 0.5 and "for InfoNCE the interval has to lie above half the floor" in text
@@ -307,8 +315,8 @@ def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
         assert old.high < GOALS[name]["gain_over_blind"].floor
 
 
-def test_readme_and_chapter_9_say_what_the_published_plan_brings() -> None:
-    text, front = chapter(9), readme()
+def test_readme_and_chapter_10_say_what_the_published_plan_brings() -> None:
+    text, front = chapter(10), readme()
     wide = recorded_sweep("eight_kilobytes")
     assert {2 * r.recipe["plan_vectors"] * r.recipe["dim"] for r in wide} == {8_192}
     assert {r.provenance["steps"] for r in wide} == {4_560} and {r.dataset["n_train"] for r in wide} == {6_074}
@@ -362,27 +370,27 @@ def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again(
     assert not category["run6"].goal_met and category["run5"].goal_met
     goals = {e.measure for e in judge(run6[0], twin) if e.goal_met}
     assert goals == {"retrieval"} and "Run 6 reaches only the goal for retrieval there." in text
-    # Chapter 9: Run 6 is within its intervals on every other measure, Run 5 outside of them on three.
-    chapter = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+    # Chapter 10: Run 6 is within its intervals on every other measure, Run 5 outside of them on three.
+    said = chapter(10)
     margins = [
         100 * next(e.value for e in judge(r, []) if e.measure == "category")
         for r in recorded_sweep("pieces")
         if r.experiment == "run6"
     ]
     where = f"{100 * category['run6'].value:.1f} points above the largest class, where it was"
-    assert f"{where} {min(margins):.1f} to {max(margins):.1f}" in chapter
+    assert f"{where} {min(margins):.1f} to {max(margins):.1f}" in said
     ciders = [next(r for r in runs if r.experiment == "run5_blind").value("greedy_cider") for runs in (before, again)]
     constants = [next(r for r in runs if r.experiment == "run5").value("constant_cider") for runs in (before, again)]
     assert ciders[1] < ciders[0] and constants[1] < constants[0]
-    assert "for the constant caption and for the blind twin as well" in chapter
+    assert "for the constant caption and for the blind twin as well" in said
     seeds = [r for r in recorded_sweep("pieces") if r.experiment == "run5"]
     bits, distinct = (sorted(r.value(name) for r in seeds) for name in ("infonce", "greedy_unique"))
     now = (
         f"({run5[0].value('infonce'):.2f}) and distinct captions ({run5[0].value('greedy_unique'):.1%}) are above those"
     )
-    assert now in chapter
+    assert now in said
     spread = f"{bits[0]:.2f} to {bits[-1]:.2f} bits and {100 * distinct[0]:.1f} to {distinct[-1]:.1%}"
-    assert f"three seeds had {spread}." in chapter
+    assert f"three seeds had {spread}." in said
     outside = {"run5": set(), "run6": set()}
     names = ("infonce", "gain_over_blind", "image_r1", "greedy_unique", "greedy_cider", "probe_plan", "val_loss")
     for name in outside:
@@ -391,8 +399,8 @@ def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again(
     assert outside == {"run5": {"infonce", "greedy_unique", "greedy_cider"}, "run6": set()}
 
 
-def test_chapter_9_says_which_captions_end_at_80_ids_and_whose_get_better_in_pieces() -> None:
-    text = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+def test_chapter_10_says_which_captions_end_at_80_ids_and_whose_get_better_in_pieces() -> None:
+    text = chapter(10)
     seeing = {
         sweep: [r for r in recorded_sweep(sweep) if r.experiment != "run5_blind"] for sweep in ("answers", "pieces")
     }
@@ -415,7 +423,7 @@ def without_memory(experiment: str, vectors: int = 16) -> list[Record]:
     return sorted(found, key=lambda r: r.seed)
 
 
-def test_memory_turns_the_order_of_a_seeing_run_and_its_twin_as_chapter_9_says() -> None:
+def test_memory_turns_the_order_of_a_seeing_run_and_its_twin_as_chapter_10_says() -> None:
     """With every seed: behind the twin without memory, with it ahead or level; a twin of one vector is behind."""
     twins, narrow = without_memory("run5_blind"), without_memory("run5_blind", vectors=1)
     assert all(gain_over_blind(one, twin).high < 0 for one, twin in zip(narrow, twins, strict=True)), "loses its lead"
@@ -428,19 +436,19 @@ def test_memory_turns_the_order_of_a_seeing_run_and_its_twin_as_chapter_9_says()
             lows[name].append(gain_over_blind(new, twin).low)
             assert gain_over_blind(new, twin).high > 0
     assert {name: sum(low > 0 for low in each) for name, each in lows.items()} == {"run5": 0, "run6": 2}, "of 3 seeds"
-    assert "ahead with two seeds; its third, and all three of Run 5, are level with the twin within" in chapter(9)
+    assert "ahead with two seeds; its third, and all three of Run 5, are level with the twin within" in chapter(10)
     assert all(
         one.value("val_loss") > old.value("val_loss") for one, old in zip(narrow, without_memory("run6"), strict=True)
     )
     behind = [-gain_over_blind(old, twin).value for old, twin in zip(without_memory("run6"), twins, strict=True)]
-    text = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+    text = chapter(10)
     assert f"Run 6, {min(behind):.1f} to {max(behind):.1f} bits behind before" in text
     with_it = np.mean([r.value("val_loss") for r in seeds_of("run5_blind")])
     assert abs(with_it - np.mean([r.value("val_loss") for r in twins])) < 0.015, "hardly any use for it"
     assert not broke(recorded_rungs("flickr8k")["memory"])
 
 
-def test_text_first_ends_behind_run_6_and_its_twin_as_chapter_9_says() -> None:
+def test_text_first_ends_behind_run_6_and_its_twin_as_chapter_10_says() -> None:
     (first,) = (r for r in recorded_rungs("flickr8k")["run6_text_first"] if r.seed == 0)
     run6, blind = (without_memory(name)[0] for name in ("run6", "run5_blind"))
     of = [{row["image_id"]: row["nats"] for row in r.captions} for r in (first, run6, blind)]
@@ -449,12 +457,12 @@ def test_text_first_ends_behind_run_6_and_its_twin_as_chapter_9_says() -> None:
     assert first.value("infonce") < run6.value("infonce")
     after_half = [next(row["train_loss"] for row in r.history if row["epoch"] == 4) for r in (run6, first, blind)]
     assert [f"{x:.2f}" for x in after_half] == ["1.40", "1.38", "1.29"]
-    text = " ".join(line.lstrip("# ") for line in (REPOSITORY / "notebooks/09_breaks.py").read_text().splitlines())
+    text = chapter(10)
     assert "(1.38 nats per byte against 1.40, the twin 1.29)" in text
 
 
-def test_the_readme_and_chapter_10_say_how_few_bytes_as_the_curves_do() -> None:
-    front, text = readme(), chapter(10)
+def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
+    front, text = readme(), chapter(11)
     bare, today = sorted((c for c in recorded_curves() if c.data == "flickr8k"), key=lambda c: c.recipe["image_size"])
     assert bare.recipe.get("decoder_memory", 0) == 0 and bare.recipe["image_size"] == 128
     form = ("decoder_memory", "image_size", "vocab_size")
@@ -525,7 +533,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert not any(broke(seeds[name]) for name in alone)
     front = readme()
     assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 50
-    assert "(about a thousand steps; three seeds)" in text and "(fifty rungs, three seeds)" in front
+    assert "(about a thousand steps; three seeds)" in text and "(fifty rungs, a thousand steps, three seeds)" in front
     assert f"with {of_seeds('pretrained')} where the plan reads it as published, with all three where" in front
     for name, said in (
         ("pretrained_direct", "its tokens directly"),
@@ -575,7 +583,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     alone_for = trained.provenance["steps"] * trained.recipe["pretrain_epochs"] // trained.recipe["epochs"]
     assert f"has had {alone_for} steps; its decoder is left with {trained.provenance['steps'] - alone_for}." in text
     nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
-    assert f"from {nats[0]} to {nats[1]} nats per byte" in text
+    assert f"from {nats[0]} to {nats[1]} nats per byte" in chapter(10)
 
 
 def test_chapter_9_says_what_parts_of_run_5_bring_to_its_decoder() -> None:
@@ -631,11 +639,9 @@ def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     assert f"after 64 steps ({differ['align', 64]} of their variance is between pictures) and hardly any more" in text
     assert f"more after 128 ({differ['align', 128]}), when" in text
     assert f"({differ['batch_norm', 128]}; {differ['batch_norm', 256]} after 256)" in text
-    assert f"bring most, too: {each['pretrained_direct']} bits on the short way, {each['pretrained']} through" in text
-    assert f"and {each['finetuned_direct']} where the network" in text
-    assert f"EfficientNet with random weights {each['random_direct']}." in text
+    assert f"ImageNet features bring most, too ({each['pretrained_direct']} bits on the short way)" in text
     frozen, along, itself = (each[name] for name in ("random_vit_direct", "direct", "lejepa_direct"))
-    assert f"directly, brings {frozen}, more than when it trains along ({along})" in text
+    assert f"read directly, brings {frozen} there, more than when captions train it along ({along})" in text
     assert f"After training itself it brings {itself}, less with two seeds and more with one" in text
     read = {
         name: [r.metrics["infonce"] for r in found[name]] for name in ("random_vit_direct", "direct", "lejepa_direct")
@@ -643,20 +649,39 @@ def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     assert all(r["low"] > d["high"] for r, d in zip(read["random_vit_direct"], read["direct"], strict=True))
     less = [a["value"] < b["value"] for a, b in zip(read["lejepa_direct"], read["random_vit_direct"], strict=True)]
     assert less == [True, False, True]
-    assert f"the self-trained one brings {each['lejepa']}, where the published recipe has {each['published']} (" in text
     photographs = recorded_rungs("flickr8k")
     assert not any(broke(photographs[name]) for name in ("random_vit_direct", "direct", "lejepa_direct", "lejepa"))
     left = min(r.value("infonce") for name in found if name.startswith("run5_without_") for r in found[name])
     assert f"On scenes {left:.2f} bits or more are left, where all parts bring {each['run5']}." in text
 
 
-def test_chapter_9_says_how_far_run_6_gets_on_scenes() -> None:
+def test_chapter_10_says_what_an_untrained_run_6_and_a_rung_in_pieces_bring() -> None:
+    text = chapter(10)
+    ahead = [100 * (r.value("probe_untrained") - r.value("probe_majority")) for r in in_pieces("run6")]
+    assert f"trained yet, too, {min(ahead):.0f} to {max(ahead):.0f} points above the largest class" in text
+    rungs = recorded_rungs("flickr8k")
+    pieces, plain = (listed(f"{r.value('infonce'):.2f}" for r in rungs[name]) for name in ("run6_pieces", "run6"))
+    assert f"that rung brings {pieces} bits where Run 6 in bytes brings {plain}." in text
+    assert all(
+        p.value("infonce") > b.value("infonce") for p, b in zip(rungs["run6_pieces"], rungs["run6"], strict=True)
+    )
+    scenes = recorded_rungs("scenes")
+    (run5, run6, blind) = (
+        next(r for r in recorded(name) if r.data == "scenes") for name in ("run5", "run6", "run5_blind")
+    )
+    shares = [ladder.rungs([r])[0].delivered for r in (run5, *scenes["run5"])]
+    assert f"brings {100 * min(shares):.0f}% to {max(shares):.0%} of the bits that so many pictures can show" in text
+    saved = [gain_over_blind(run, blind).value for run in (run5, run6)]
+    assert f"Against the twin it saves {saved[0]:.1f} bits and Run 6 {saved[1]:.1f}." in text
+
+
+def test_chapter_10_says_how_far_run_6_gets_on_scenes() -> None:
     grown = [r for r in recorded_sweep("curves_scenes") if r.experiment == "run6"]
     share = {c.along: c for c in curves(grown) if c.measure == "delivered"}
     images = {p.at: p.value for p in share["n_train"].points}
     assert images[8_000] <= images[4_000], "more images bring no more in as many steps"
     half, base, double = share["dim"].points
-    text = chapter(9)
+    text = chapter(10)
     longest = sorted((r for r in grown if r.provenance["steps"] == 4_000), key=lambda r: r.seed)
     distinct = [f"{r.value('greedy_unique'):.1%}" for r in longest]
     delivered = [f"{ladder.rungs([r])[0].delivered:.1%}" for r in longest]

@@ -138,7 +138,7 @@ def test_the_recorded_runs_end_where_the_audit_says() -> None:
     on_photographs = [r for n in ("run1", "run2", "run3", "run4", "run6") for r in recorded(n) if r.data == "flickr8k"]
     for run in on_photographs:
         assert corrected_path(run, free).path[-1] == ("used" if run.experiment == "run6" else "way"), run.experiment
-    assert corrected_path(on_photographs[0], free).conclusion == "Large enough: nothing is sent to it"
+    assert corrected_path(on_photographs[0], free).conclusion == "Large enough: training puts nothing in"
     ids = [node.id for node in CORRECTED]
     assert {target for node in CORRECTED for _, target in node.exits} | {"bits"} == set(ids)
     unscored = dataclasses.replace(on_photographs[0], metrics={})

@@ -80,7 +80,7 @@ CORRECTED: tuple[Node, ...] = (
     Node("used", "The plan is used: ask how many bits"),
     Node("listens", "The decoder does not listen"),
     Node("size", "Too small, or not to be read"),
-    Node("way", "Large enough: nothing is sent to it"),
+    Node("way", "Large enough: training puts nothing in"),
 )
 
 
