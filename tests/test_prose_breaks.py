@@ -1,0 +1,149 @@
+"""Chapter 9, what breaks the collapse, says what the rungs' records do."""
+
+from __future__ import annotations
+
+from tests.prose import chapter, listed, readme, seeds_of
+from vljepa_core.blind import bits_apart
+from vljepa_core.interventions import RUNGS, SINGLE
+from vljepa_core.rungs import broke, recorded_rungs
+from vljepa_core.sweeps import recorded_sweep
+
+
+def test_chapter_9_says_what_the_rungs_do() -> None:
+    seeds = recorded_rungs("flickr8k")
+    rungs = {name: records[0] for name, records in seeds.items()}
+    assert len(rungs) == len(RUNGS), "the first seed of every rung"
+    bits = {name: f"{record.value('infonce'):.2f}" for name, record in rungs.items()}
+    each = {name: listed(f"{r.value('infonce'):.2f}" for r in records) for name, records in seeds.items()}
+    text = chapter(9)
+
+    def of_seeds(name: str) -> str:
+        """``one seed of two``: how many broke the collapse."""
+        words = ("no", "one", "two", "three")
+        found = broke(seeds[name])
+        return f"{words[found]} seed{'s' * (found > 1)} of {words[len(seeds[name])]}"
+
+    alone = [name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes]
+    assert not any(broke(seeds[name]) for name in alone)
+    front = readme()
+    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 50
+    assert "(about a thousand steps; three seeds)" in text and "(fifty rungs, a thousand steps, three seeds)" in front
+    assert f"with {of_seeds('pretrained')} where the plan reads it as published, with all three where" in front
+    for name, said in (
+        ("pretrained_direct", "its tokens directly"),
+        ("run6", "changes to that"),
+        ("run5", "from nothing"),
+    ):
+        values = sorted(r.value("infonce") for r in seeds[name])
+        assert f"{said} ({values[0]:.2f} to {values[-1]:.2f} bits" in front
+    expected = {"align", "siglip", "align_first", "words", "batch_norm", "blank"}
+    assert {name for name in alone if RUNGS[name].breaks} == expected, "the others were expected to collapse"
+    spread = {name: [r.value("plan_variance_share") for r in seeds[name]] for name in ("sigreg", "vicreg")}
+    assert max(spread["sigreg"]) < 0.001 and min(spread["vicreg"]) > 0.15
+    for name, number in (("pretrained", 2), ("pretrained_direct", 3), ("direct", 0)):
+        assert broke(seeds[name]) == number, name
+    assert f"as published, break the collapse with {of_seeds('pretrained')}." in text and not RUNGS["pretrained"].breaks
+    by_seed = {name: [r.value("infonce") for r in records] for name, records in seeds.items()}
+    assert all(d > q for d, q in zip(by_seed["pretrained_direct"], by_seed["pretrained"], strict=True)), "more"
+    assert "brings less than frozen with every seed, though the intervals overlap." in text
+    for frozen, along in zip(seeds["pretrained_direct"], seeds["finetuned_direct"], strict=True):
+        assert along.value("infonce") < frozen.value("infonce")
+        assert along.metrics["infonce"]["high"] > frozen.metrics["infonce"]["low"]
+    for name in ("random_direct", "random_network"):
+        assert of_seeds(name) == "one seed of three" and not RUNGS[name].breaks
+    assert "on either way it breaks the collapse, by the threshold, with one seed of three, which is against" in text
+    assert not broke(seeds["lejepa_direct"]) and not broke(seeds["lejepa"])
+
+    left_out = [name for name in rungs if name.startswith("run5_without_")]
+    assert all(broke(seeds[name]) == len(seeds[name]) for name in left_out)
+    found = sorted(f"{v:.2f}" for name in left_out for v in by_seed[name])
+    assert (
+        f"On photographs {found[0]} to {found[-1]} bits are left, where all parts together bring {each['run5']}."
+        in text
+    )
+    same, elsewhere = seeds_of("run5")[0], rungs["run5"]
+    assert same.weights_sha256 == elsewhere.weights_sha256, "one model, two sets of pictures"
+    assert f"the same Run 5 has {same.value('infonce'):.2f} bits among other pictures" in text
+    assert "leave out any one of them, and the collapse is still broken" in front
+    assert {name for name in left_out if not RUNGS[name].breaks} == {
+        f"run5_without_{p}" for p in ("alignment", "batch_norm")
+    }
+    assert f"instead of 32 brings no more ({each['run5_align_memory']})" in text
+    (stale,) = recorded_sweep("stale_pairs")
+    assert (
+        stale.recipe["align_memory"] == 1_024 and f"left {stale.value('infonce'):.2f} bits of {bits['run5']} (" in text
+    )
+    trained = rungs["lejepa_direct"]
+    alone_for = trained.provenance["steps"] * trained.recipe["pretrain_epochs"] // trained.recipe["epochs"]
+    assert f"has had {alone_for} steps; its decoder is left with {trained.provenance['steps'] - alone_for}." in text
+    nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
+    assert f"from {nats[0]} to {nats[1]} nats per byte" in chapter(10)
+
+
+def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
+    found = recorded_rungs("scenes")
+    assert len(found) == 50 and all([r.seed for r in found[name]][:2] == [0, 1] for name in found)
+    each = {
+        name: listed(f"{r.value('infonce'):.2f}".replace("-0.00", "0.00") for r in records)
+        for name, records in found.items()
+    }
+    alone = {
+        name: broke(found[name])
+        for name in found
+        if name in SINGLE and not {"visual", "visual_training"} & SINGLE[name].changes.keys()
+    }
+    broken = {name: number for name, number in alone.items() if number}
+    assert broken == {"batch_norm": 3, "align_first": 2, "vicreg": 2, "direct": 1} and not RUNGS["vicreg"].breaks
+    assert {len(found[name]) for name in broken} == {3}
+    text, front = chapter(9), readme()
+    assert f"plans normalised over images with every seed ({each['batch_norm']} bits), with two seeds of three" in text
+    assert f"the first quarter of the steps ({each['align_first']}) and, against expectation, VICReg" in text
+    assert f"diversity loss ({each['vicreg']}). Why" in text and f"the diversity loss ({each['vicreg']})." in front
+    assert (
+        f"images with every seed ({each['batch_norm']} bits), with two of three alignment alone for the first" in front
+    )
+    assert f"quarter of the steps ({each['align_first']}) and VICReg" in front
+    assert each["align"] == each["words"] and f"brings {each['align']} bits even here, and so does the loss" in text
+    assert f"The short way alone brings {each['direct']}." in text
+    differ = {
+        (name, row["step"]): f"{row['plan_variance_share']:.0%}"
+        for name in ("align", "batch_norm")
+        for row in found[name][0].timeline
+    }
+    assert f"after 64 steps ({differ['align', 64]} of their variance is between pictures) and hardly any more" in text
+    assert f"more after 128 ({differ['align', 128]}), when" in text
+    assert f"({differ['batch_norm', 128]}; {differ['batch_norm', 256]} after 256)" in text
+    assert f"ImageNet features bring most, too ({each['pretrained_direct']} bits on the short way)" in text
+    frozen, along, itself = (each[name] for name in ("random_vit_direct", "direct", "lejepa_direct"))
+    assert f"read directly, brings {frozen} there, more than when captions train it along ({along})" in text
+    assert f"After training itself it brings {itself}, less with two seeds and more with one" in text
+    read = {
+        name: [r.metrics["infonce"] for r in found[name]] for name in ("random_vit_direct", "direct", "lejepa_direct")
+    }
+    assert all(r["low"] > d["high"] for r, d in zip(read["random_vit_direct"], read["direct"], strict=True))
+    less = [a["value"] < b["value"] for a, b in zip(read["lejepa_direct"], read["random_vit_direct"], strict=True)]
+    assert less == [True, False, True]
+    photographs = recorded_rungs("flickr8k")
+    assert not any(broke(photographs[name]) for name in ("random_vit_direct", "direct", "lejepa_direct", "lejepa"))
+    left = min(r.value("infonce") for name in found if name.startswith("run5_without_") for r in found[name])
+    assert f"On scenes {left:.2f} bits or more are left, where all parts bring {each['run5']}." in text
+
+
+def test_chapter_9_says_what_parts_of_run_5_bring_to_its_decoder() -> None:
+    found = recorded_rungs("flickr8k")
+    whole = {r.seed: r for r in found["run5"]}
+    saved = {
+        name.removeprefix("run5_without_"): [bits_apart(r, whole[r.seed]) for r in records]
+        for name, records in found.items()
+        if name.startswith("run5_without_")
+    }
+    sure = {part for part, each in saved.items() if all(m.low > 0 for m in each)}
+    assert sure == {"scales", "plain_loss", "memory", "all_captions", "alignment"}
+    assert not any(m.high < 0 for each in saved.values() for m in each)
+    text = chapter(9)
+    told = {part: listed(f"{m.value:.0f}" for m in each) for part, each in saved.items()}
+    assert f"at the start saves {told['scales']} bits per caption, the loss without" in text
+    assert (
+        f"diversity {told['plain_loss']}, memory {told['memory']}, the other captions {told['all_captions']}." in text
+    )
+    assert all(0.5 < m.value < 1.5 for m in saved["alignment"]) and "Alignment saves about 1 bit." in text
