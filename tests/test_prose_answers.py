@@ -229,4 +229,11 @@ def test_chapter_10_says_how_far_run_6_gets_on_scenes() -> None:
     losses = [row["val_loss"] for row in longest[0].history if row.get("val_loss")]
     assert losses[-1] > min(losses)
     needed = ladder.rungs(longest)[0].needed.value
-    assert f"delivers {bound.value / needed:.0%} of what a caption needs or more" in text
+    in_pieces = [ladder.rungs([r])[0] for r in recorded_rungs("scenes")["run6_pieces"]]
+    shares, apart = (listed(f"{getattr(r, name):.1%}" for r in in_pieces) for name in ("delivered", "unique"))
+    assert f"1,000 steps, 200 pictures) it is {shares}, and {apart} of the captions are distinct" in text
+    assert [sum(r.delivered >= 0.95 for r in in_pieces), sum(r.unique >= 0.95 for r in in_pieces)] == [2, 2]
+    (by_loss,) = {f"{r.text_bound.value:.1f}" for r in in_pieces}
+    assert f"In pieces of words it is {by_loss} with each of three seeds after 1,000." in text
+    (share,) = {f"{r.text_bound.value / r.needed.value:.0%}" for r in in_pieces}
+    assert f"delivers {bound.value / needed:.0%} of what a caption needs or more, in pieces {share}, which" in text
