@@ -268,6 +268,18 @@ def test_the_goals_table_has_every_seed_and_their_mean() -> None:
     assert "not measured" in cells(table, MEASURES["greedy_cider"])[2]
 
 
+def test_the_same_run_committed_and_made_here_is_one_seed() -> None:
+    committed, here = made_up("run5", bits=3.0), made_up("run5", bits=3.5)
+    assert "mean" not in report.goals_table("run5", [committed, here]).html
+    other = made_up("run5", bits=0.1, seed=1)
+    row = cells(report.goals_table("run5", [committed, other, here]), MEASURES["infonce"])
+    assert row[-1] == "1.8 floor: reached in 1 of 2 seeds goal: reached in 1 of 2 seeds", "this build's is the last"
+    values = report.probe_table(other, [committed, here]).html
+    assert "±" not in values
+    both = [made_up("run6", bits=bits, metrics={"val_loss": metric(bits)}) for bits in (3.0, 3.5)]
+    assert "3.500" in report.memory_table(both).html and "3.000" not in report.memory_table(both).html
+
+
 def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> None:
     settings = {**TINY, "epochs": 1, "warmup_epochs": 0}
     made = runs.run("run2", "smoke", "shapes", 0, **settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -71,6 +71,11 @@ def settings(records: list[Any]) -> str:
         if seed not in seeds[where]:
             seeds[where].append(seed)
     return "; ".join(f"{w}, seed{'s' if len(s) > 1 else ''} {', '.join(s)}" for w, s in seeds.items())
+
+
+def one_each_seed(records: Iterable[Any]) -> list[Any]:
+    """The last record of each seed: a committed one and this build's of the same run are no two seeds."""
+    return list({get(record, "seed"): record for record in records}.values())
 
 
 def place(records: list[Any]) -> str:

@@ -14,6 +14,7 @@ from vljepa_core.figures.reading import (
     get,
     in_another_form,
     metric,
+    one_each_seed,
     series,
     setting,
     settings,
@@ -237,7 +238,7 @@ def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
     for run in recorded:
         data = get(get(run, "dataset", {}), "name") or get(run, "data")
         groups.setdefault((data, get(run, "scale"), in_another_form(run)), []).append(run)
-    return list(groups.values())
+    return [one_each_seed(runs) for runs in groups.values()]
 
 
 def _origin(runs: list[Any], source_hash: str) -> str:
