@@ -280,6 +280,20 @@ def test_the_same_run_committed_and_made_here_is_one_seed() -> None:
     assert "3.500" in report.memory_table(both).html and "3.000" not in report.memory_table(both).html
 
 
+def test_runs_of_other_recipes_are_not_averaged_and_those_of_an_older_core_are() -> None:
+    one, two = seeds(1.0, 3.0, experiment="run5")
+    assert "mean" in report.goals_table("run5", [one, two]).html
+    for changes, together in (({"align_weight": 0.1}, False), ({"align_memory": None}, True)):
+        values = {key: value for key, value in {**two.recipe, **changes}.items() if value is not None}
+        other = dataclasses.replace(two, recipe=values)
+        assert ("mean" in report.goals_table("run5", [one, other]).html) is together
+        assert ("2.000 ± 1.414" in report.probe_table(one, [one, other]).html.replace("&nbsp;", " ")) is together
+        assert len(report.audit._seeds_together([one, other])) == (1 if together else 2)
+        if not together:
+            with pytest.raises(ValueError, match="several recipes"):
+                figures.metric_bars("greedy_unique", [one], [one, other])
+
+
 def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> None:
     settings = {**TINY, "epochs": 1, "warmup_epochs": 0}
     made = runs.run("run2", "smoke", "shapes", 0, **settings)

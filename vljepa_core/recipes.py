@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -211,7 +211,7 @@ class Recipe:
 
 
 # What a recipe of an older core, which had fewer fields, was run with.
-DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
 _IMAGE_ONLY = (
     "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight align_memory "
     "words_weight hinge_weight sigreg_weight vicreg_weight"
@@ -286,6 +286,17 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
     return Recipe(experiment=experiment, scale=scale, **values)
 
 
+def in_full(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded recipe with what the core that made it did not have, at its default."""
+    return {**DEFAULTS, **values}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Names of the values in which two recorded recipes differ, each taken ``in_full``."""
+    one, other = in_full(one), in_full(other)
+    return [key for key in {**one, **other} if one.get(key) != other.get(key)]
+
+
 def fields_of(key: str) -> tuple[str, ...]:
     """The fields that a key sets: ``depth`` sets five, most set themselves."""
     return _ALIASES.get(key, (key,))
@@ -298,8 +309,8 @@ def changes_of(values: dict[str, Any]) -> dict[str, Any]:
     those that an older core did not have were at their defaults.
     """
     plain = recipe(values["experiment"], values["scale"]).to_dict()
-    whole = {k: {**DEFAULTS, **values}[k] for k in plain}
-    changed = {k: v for k, v in whole.items() if k != "classes" and v != plain[k]}
+    whole = in_full(values)
+    changed = {k: whole[k] for k in plain if k != "classes" and whole[k] != plain[k]}
     for short, fields in _ALIASES.items():
         if all(name in changed for name in fields) and len({changed[name] for name in fields}) == 1:
             changed[short] = [changed.pop(name) for name in fields][0]

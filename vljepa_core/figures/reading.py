@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from vljepa_core.experiments import RUN6
-from vljepa_core.recipes import recipe
+from vljepa_core.recipes import in_full, recipe
 from vljepa_core.tokenizer import VOCAB_SIZE
 
 TITLES = {
@@ -60,6 +60,11 @@ def _plan(experiment: str, scale: str) -> tuple[int, int]:
     """Vectors and numbers of each, as the recipe has them at this scale."""
     plain = recipe(experiment, scale)
     return plain.plan_vectors, plain.dim
+
+
+def as_made(record: Any) -> tuple[tuple[str, Any], ...]:
+    """The whole recipe, to group by: what runs have in common that may be averaged as seeds of one another."""
+    return tuple(sorted(in_full(get(record, "recipe", {})).items()))
 
 
 def settings(records: list[Any]) -> str:

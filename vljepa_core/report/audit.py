@@ -9,7 +9,7 @@ from typing import Any
 
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import TITLES, metric, one_each_seed, setting, settings
+from vljepa_core.figures.reading import TITLES, as_made, metric, one_each_seed, setting, settings
 from vljepa_core.figures.tables import NOT_MEASURED, html_table, with_interval
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.ladder import Rung
@@ -97,8 +97,7 @@ def _seeds_together(records: Iterable[Record]) -> list[list[Record]]:
     """Records that differ in nothing but their seeds, in the order in which each run came first."""
     found: dict[tuple[Any, ...], list[Record]] = {}
     for r in records:
-        recipe = tuple(sorted(r.recipe.items()))
-        found.setdefault((r.experiment, r.data, r.scale, recipe, r.dataset["n_train"]), []).append(r)
+        found.setdefault((r.experiment, r.data, r.scale, as_made(r), r.dataset["n_train"]), []).append(r)
     return [sorted(one_each_seed(same), key=lambda r: r.seed) for same in found.values()]
 
 

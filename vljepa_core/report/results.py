@@ -10,9 +10,9 @@ from typing import Any
 from vljepa_core.blind import mismatch, with_gain
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import (
+    as_made,
     at_random_weights,
     get,
-    in_another_form,
     metric,
     one_each_seed,
     series,
@@ -233,11 +233,11 @@ def verdict_table(records: Iterable[Any], recorded: Mapping[str, Sequence[Any]])
 
 
 def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
-    """Runs on the same data at the same scale, in the same form, belong together; nothing else may be averaged."""
+    """Runs of one recipe on the same data at the same scale belong together; nothing else may be averaged."""
     groups: dict[tuple, list[Any]] = {}
     for run in recorded:
         data = get(get(run, "dataset", {}), "name") or get(run, "data")
-        groups.setdefault((data, get(run, "scale"), in_another_form(run)), []).append(run)
+        groups.setdefault((data, get(run, "scale"), as_made(run)), []).append(run)
     return [one_each_seed(runs) for runs in groups.values()]
 
 
