@@ -182,6 +182,10 @@ class Recipe:
             self.align_memory == 0 or self.align_memory >= self.batch_size,
             f"align_memory={self.align_memory} holds no batch of {self.batch_size}: batch_size or more, or 0",
         )
+        need(
+            self.plan_norm != "batch" or self.batch_size > 1,
+            "plan_norm='batch' normalises over the images of a batch, and batch_size=1: 2 or more, or plan_norm=layer",
+        )
         given = [name for name in _IMAGE_ONLY if getattr(self, name) != DEFAULTS[name]]
         need(
             self.plan_source == "image" or not given,
