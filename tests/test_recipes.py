@@ -89,6 +89,7 @@ def test_recipes_are_values() -> None:
         (("run2",), {"max_length": 5}, "can't hold the query"),
         (("run2",), {"word_dropout": "words"}, "element, token"),
         (("run2",), {"label_smoothing": 1.0}, "below 1"),
+        (("run2",), {"scored_images": 7}, "scored_images=7: at least 8"),
     ],
 )
 def test_impossible_recipes_are_refused_by_name(arguments, changes, says) -> None:

@@ -30,9 +30,9 @@ from vljepa_core.kept import infonce_terms, share_kept
 from vljepa_core.linear_probes import frozen_plans
 from vljepa_core.metrics import mean_metric
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.plan_probes import FEWEST, SCORED, drawn, score_matrix
+from vljepa_core.plan_probes import SCORED, drawn, score_matrix
 from vljepa_core.rate_record import FORMAT, RateCurve, read_curve
-from vljepa_core.recipes import Recipe
+from vljepa_core.recipes import FEWEST_SCORED, Recipe
 from vljepa_core.recompress import Recompressed, recompress
 from vljepa_core.records import RecordError
 
@@ -144,15 +144,15 @@ def rate_curve(
         progress: told the name of what is measured next.
 
     Raises:
-        ValueError: a model that writes no captions or sees no images, or fewer than ``FEWEST`` validation images.
+        ValueError: a model that writes no captions or sees no images; fewer validation images than ``FEWEST_SCORED``.
     """
     train, validation = examples["train"], examples["val"]
     if model.decoder is None:
         raise ValueError(f"{recipe.experiment} writes no captions, so there is nothing to measure")
     if recipe.plan_source != "image":
         raise ValueError(f"{recipe.experiment} makes its plans from {recipe.plan_source!r}, not from images")
-    if min(len(validation), scored) < FEWEST:
-        raise ValueError(f"{min(len(validation), scored)} validation images: at least {FEWEST} are needed")
+    if min(len(validation), scored) < FEWEST_SCORED:
+        raise ValueError(f"{min(len(validation), scored)} validation images: at least {FEWEST_SCORED} are needed")
     device = next(model.parameters()).device
     with torch.no_grad():
         activation_bytes = 2 * model.look(torch.from_numpy(np.array(validation.seen[:1])).to(device)).numel()

@@ -20,6 +20,7 @@ from vljepa_core.experiments import ANSWERS, CHANGES, CONTROLS, STUDY, Control
 
 EXPERIMENTS = (*STUDY, *ANSWERS, *CONTROLS)
 SCALES = tuple(CHANGES)
+FEWEST_SCORED = 8  # images a side from which the matrix of captions under plans is worth looking at
 
 
 class RecipeError(ValueError):
@@ -139,6 +140,10 @@ class Recipe:
         need(self.max_length >= query_ids, f"max_length={self.max_length} can't hold the query's {query_ids} ids")
         for name in ("plan_dropout", "word_dropout_rate", "input_dropout_rate", "label_smoothing"):
             need(getattr(self, name) < 1, f"{name}={getattr(self, name)} should be below 1")
+        need(
+            self.objective != "caption" or self.scored_images >= FEWEST_SCORED,
+            f"scored_images={self.scored_images}: at least {FEWEST_SCORED}, or nothing can be said of the plans",
+        )
         self._check_interventions(need)
         need(
             self.plan_source != "table" or self.validate_on == "train",
@@ -226,8 +231,7 @@ _CAPTION_ONLY = (
 ).split()
 _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
-    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images "
-    "scored_images"
+    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images"
 ).split()
 _CHOICES = {
     "objective": ("caption", "classify"),

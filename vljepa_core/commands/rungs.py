@@ -143,12 +143,11 @@ def _left(asked: list[_Run]) -> str:
 
 def _found(record: Any) -> str:
     """What a record says about the collapse, in a few words."""
-    bits, unique = record.metrics["infonce"], record.metrics["greedy_unique"]
-    distinct = round(unique["value"] * unique["n"])
-    return (
-        f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
-        f"{distinct} of {unique['n']} greedy captions distinct"
-    )
+    bits, unique = record.metrics.get("infonce"), record.metrics["greedy_unique"]
+    shown = "InfoNCE not measured, too few images"
+    if bits is not None:
+        shown = f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}]"
+    return f"{shown}, {round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct"
 
 
 def _say(text: str) -> None:
