@@ -141,6 +141,11 @@ class Recipe:
         for name in ("plan_dropout", "word_dropout_rate", "input_dropout_rate", "label_smoothing"):
             need(getattr(self, name) < 1, f"{name}={getattr(self, name)} should be below 1")
         need(
+            self.epochs == 1 or self.warmup_epochs < self.epochs,
+            f"warmup_epochs={self.warmup_epochs} of epochs={self.epochs}: the learning rate would not come down from "
+            f"its warm-up; the study's rule, min(10, epochs / 5), is warmup_epochs={min(10, self.epochs // 5)}",
+        )
+        need(
             self.objective != "caption" or self.scored_images >= FEWEST_SCORED,
             f"scored_images={self.scored_images}: at least {FEWEST_SCORED}, or nothing can be said of the plans",
         )
