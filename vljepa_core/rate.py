@@ -13,6 +13,7 @@ under the plans that arrive. *CIDEr*: of the greedy captions of these plans. The
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,17 +79,29 @@ def receiver(model: VLJEPA, recipe: Recipe, validation: Examples, scored: int = 
 
 
 class Measuring:
-    """A curve in the making: a file that has a row more after each codec, and goes on where it was stopped."""
+    """A curve in the making: a file that has a row more after each codec, and goes on where it was stopped.
+
+    A file of another measurement, or one that can't be read, is told of on stderr and stays beside it, as ``.old``.
+    """
 
     def __init__(self, curve: RateCurve, path: Path, receive: Receiver, validation: Examples) -> None:
         self.curve, self.path, self.receive, self.validation = curve, path, receive, validation
         try:
             old = read_curve(path)
-        except (FileNotFoundError, RecordError):
+        except FileNotFoundError:
             return
-        same = ("weights_sha256", "source_hash", "scored", "captioned", "dataset", "recipe", "seed")
-        if all(getattr(old, name) == getattr(curve, name) for name in same):
-            self.curve = old
+        except RecordError as error:
+            why = f"it can't be read ({error})"
+        else:
+            same = ("weights_sha256", "source_hash", "scored", "captioned", "dataset", "recipe", "seed")
+            differing = [name for name in same if getattr(old, name) != getattr(curve, name)]
+            if not differing:
+                self.curve = old
+                return
+            why = f"it is of another {' and another '.join(differing)}"
+        kept = path.with_name(f"{path.name}.old")
+        path.replace(kept)
+        print(f"{path}: measured from the start, because {why}; the old one is kept as {kept.name}", file=sys.stderr)
 
     def add(self, row: dict[str, Any], arrived: Plans | Answer | None = None) -> None:
         """Judge what arrives (none: the row could not be had), and write the file with one row more."""
