@@ -160,6 +160,14 @@ def test_captions_are_escaped_and_pictures_speak():
     assert "1 distinct greedy caption" in shown.alt
 
 
+def test_a_caption_that_a_record_may_not_hold_is_said_to_be_left_out():
+    record = make_record()
+    del record["captions"][0]["greedy"]
+    shown = figures.caption_grid(make_examples(), record, n=3)
+    assert shown.html.count("left out: repeats a person&#x27;s caption") == 1
+    assert "1 distinct greedy caption among them. 1 that repeat" in shown.alt
+
+
 def test_samples_show_all_captions_of_an_image():
     shown = figures.sample_grid(make_examples(), n=2)
     assert shown.html.count("<img") == 2 and shown.html.count("a dog</dd>") == 1
