@@ -22,8 +22,9 @@ from tests.conftest import REPOSITORY, TINY
 from vljepa_core import checkpoints, provenance, runs, tokenizer
 from vljepa_core.blind import gain_over_blind, mismatch, with_gain
 from vljepa_core.datasets.selection import select
+from vljepa_core.describe import describe
 from vljepa_core.geometry import plan_geometry
-from vljepa_core.objectives import caption_loss, caption_nats, diversity_loss
+from vljepa_core.objectives import Captioning, caption_loss, caption_nats, diversity_loss
 from vljepa_core.recipes import recipe
 from vljepa_core.records import RecordError, read_record
 from vljepa_core.resident import Resident
@@ -370,6 +371,30 @@ def test_changed_judging_code_judges_again_without_training(data_dir: Path, monk
     )
     with pytest.raises(RuntimeError, match="trains"):  # damaged weights are not judged
         quick()
+
+
+def test_a_frozen_encoder_is_not_trainable_however_often_its_run_is_judged(data_dir: Path, monkeypatch) -> None:
+    frozen = dict(visual_training="frozen", plan_reads="image")
+    first = quick(**frozen)
+    assert first.parameters["visual_encoder"] == 0 < quick().parameters["visual_encoder"]
+    original = provenance.source_hash
+    monkeypatch.setattr(
+        provenance, "source_hash", lambda *rooms: original(*rooms) + "x" * (rooms != provenance.TRAINING)
+    )
+    monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
+    again = quick(**frozen)
+    assert again.source_hash != first.source_hash and again.parameters == first.parameters
+    run = runs.prepare("run2", "smoke", "shapes", **QUICK, **frozen)
+    assert describe(run.recipe)["parameters"] == first.parameters
+
+
+def test_the_training_loss_is_of_the_weights_that_are_kept(data_dir: Path, monkeypatch) -> None:
+    losses = [3.0, 1.0, 2.0]
+    validate = Captioning.validate
+    monkeypatch.setattr(Captioning, "validate", lambda *of: {**validate(*of), "val_loss": losses.pop(0)})
+    record = quick(keep_best=True, epochs=2)
+    assert [row["val_loss"] for row in record.history] == [3.0, 1.0, 2.0]
+    assert record.value("train_loss") == record.history[1]["train_loss"] != record.history[2]["train_loss"]
 
 
 def test_changed_training_code_trains_again(data_dir: Path, monkeypatch) -> None:

@@ -210,6 +210,10 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)
+    # The row of the weights that were judged: with keep_best not always the last epoch's.
+    of_weights = trained.history[-1]
+    if run.recipe.keep_best:
+        of_weights = min(trained.history, key=lambda row: row["val_loss"])
     record = Record(
         format=FORMAT,
         experiment=run.recipe.experiment,
@@ -231,7 +235,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         metrics={
             **{name: dataclasses.asdict(metric) for name, metric in judged.metrics.items()},
             "train_loss": {
-                "value": trained.history[-1]["train_loss"],
+                "value": of_weights.get("train_loss"),  # none at epoch 0
                 "low": None,
                 "high": None,
                 "n": len(run.examples["train"]),
