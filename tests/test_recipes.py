@@ -42,6 +42,10 @@ def test_warmup_is_the_published_rule() -> None:
         assert r.warmup_epochs == min(10, r.epochs // 5)
 
 
+def test_a_gate_may_start_nearly_closed() -> None:
+    assert recipe("run3", cross_gate_init=-2.0).cross_gate_init == -2.0
+
+
 def test_one_epoch_may_be_all_warmup_and_no_committed_record_is_refused() -> None:
     assert recipe("run2", "laptop", epochs=1).warmup_epochs == 1
     for path in RECORDED.rglob("*seed*.json"):
@@ -93,6 +97,8 @@ def test_recipes_are_values() -> None:
         (("run2",), {"plan_vectors": 0}, "at least 1"),
         (("run2",), {"epochs": True}, "should be int"),
         (("run2",), {"learning_rate": float("nan")}, "0 or more"),
+        (("run2",), {"learning_rate": -1e-3}, "0 or more"),
+        (("run3",), {"cross_gate_init": float("inf")}, "cross_gate_init=inf should be a finite"),
         (("run2",), {"dim": 100, "heads": 8}, "not a multiple of heads"),
         (("run2",), {"image_size": 60}, "not a multiple of patch_size"),
         (("run2",), {"vocab_size": 100}, "smaller than the byte tokenizer's 260"),

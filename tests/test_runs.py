@@ -25,7 +25,7 @@ from vljepa_core.datasets.selection import select
 from vljepa_core.describe import describe
 from vljepa_core.geometry import plan_geometry
 from vljepa_core.objectives import Captioning, caption_loss, caption_nats, diversity_loss
-from vljepa_core.recipes import recipe
+from vljepa_core.recipes import RecipeError, recipe
 from vljepa_core.records import RecordError, read_record
 from vljepa_core.resident import Resident
 from vljepa_core.train import Trainer, cpu_multiplies_in_bfloat16, epoch_order, learning_rate_at, steps_of
@@ -371,6 +371,13 @@ def test_changed_judging_code_judges_again_without_training(data_dir: Path, monk
     )
     with pytest.raises(RuntimeError, match="trains"):  # damaged weights are not judged
         quick()
+
+
+def test_other_classes_than_the_datas_are_refused(data_dir: Path) -> None:
+    there = runs.prepare("test3", "smoke", "shapes", **QUICK).recipe.classes
+    assert runs.prepare("test3", "smoke", "shapes", **QUICK, classes=there).recipe.classes == there
+    with pytest.raises(RecipeError, match=f"classes=5: shapes has {there} categories"):
+        runs.prepare("test3", "smoke", "shapes", **QUICK, classes=5)
 
 
 def test_a_frozen_encoder_is_not_trainable_however_often_its_run_is_judged(data_dir: Path, monkeypatch) -> None:

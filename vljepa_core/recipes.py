@@ -120,7 +120,9 @@ class Recipe:
             wrong_bool = isinstance(value, bool) and field.type != "bool"
             need(isinstance(value, kind) and not wrong_bool, f"{field.name}={value!r} should be {field.type}")
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                need(math.isfinite(value) and value >= 0, f"{field.name}={value!r} should be 0 or more")
+                signed = field.name == "cross_gate_init"  # a logit
+                fits = math.isfinite(value) and (signed or value >= 0)
+                need(fits, f"{field.name}={value!r} should be {'a finite number' if signed else '0 or more'}")
         for name in _AT_LEAST_ONE:
             need(getattr(self, name) >= 1, f"{name}={getattr(self, name)} should be at least 1")
         for name, choices in _CHOICES.items():

@@ -25,7 +25,7 @@ from vljepa_core.features import cached_features
 from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.model.networks import Network, calibrate, load_network
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.recipes import Recipe, recipe
+from vljepa_core.recipes import Recipe, RecipeError, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record, recorded
 from vljepa_core.train import Trained, choose_device, precision_of, train
 
@@ -69,8 +69,11 @@ def prepare(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed={seed!r}: a whole number from 0, e.g. seed=1")
     dataset = load_dataset(data, wanted, data_dir() / "cache", progress)
-    if wanted.objective == "classify" and "classes" not in changes:
-        wanted = dataclasses.replace(wanted, classes=len(dataset.categories))
+    if wanted.objective == "classify":
+        there = len(dataset.categories)
+        if changes.get("classes", there) != there:
+            raise RecipeError(f"classes={changes['classes']}: {dataset.name} has {there} categories; leave classes out")
+        wanted = dataclasses.replace(wanted, classes=there)
     key = hashlib.sha256()
     for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
         key.update(part.encode())
