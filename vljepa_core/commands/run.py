@@ -12,7 +12,7 @@ from vljepa_core.commands.changes import parse_changes
 from vljepa_core.commands.rungs import rung_command, rungs_command
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
 from vljepa_core.rungs import BASE, changes_at
-from vljepa_core.side_by_side import gpus_to_share, side_by_side
+from vljepa_core.side_by_side import gpus_to_share, side_by_side, threads_each
 
 if TYPE_CHECKING:
     from vljepa_core.runs import Prepared
@@ -110,12 +110,13 @@ def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> No
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds, human_time
 
+    threads = threads_each(jobs)
     for each in asked:
         place = (each.experiment, options.scale, options.data, options.seed)
         prepared: Prepared = runs.prepare(*place, progress=True, features=False, **each.changes)
         if options.fresh or runs.finished_record(prepared.folder) is None:
             try:
-                each.seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, jobs)
+                each.seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
             except (FloatingPointError, RuntimeError) as error:  # so will the run say, and the others go on
                 print(f"{each.name}: no estimate, {error}", file=sys.stderr)
     missing = [each for each in asked if each.seconds]
