@@ -166,12 +166,13 @@ def category_table(test3: Any, captioners: Iterable[Any]) -> Display:
 
     Args:
         test3: a run of Test 3.
-        captioners: captioning runs; their own plans, frozen.
+        captioners: captioning runs; their own plans, frozen, and what a frozen network of theirs had to offer.
     """
     runs = [test3, *captioners]
     head = ["read from", *(f"{escape(title(run))}<small>{escape(setting(run))}</small>" for run in runs)]
     rows = []
-    for name in (*PROBES, "accuracy"):
+    probes = [name for name in PROBES if name != "probe_features" or any(metric(run, name) for run in runs)]
+    for name in (*probes, "accuracy"):
         label = "trained end to end" if name == "accuracy" else unit_of(name).label
         balanced = "balanced_accuracy" if name == "accuracy" else f"{name}_balanced"
         cells = []
