@@ -27,6 +27,7 @@ from vljepa_core.linear_probes import (
 )
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.plan_probes import unrounded
 from vljepa_core.recipes import recipe
 
 RECIPE = recipe("run2", "smoke", **TINY)
@@ -211,6 +212,14 @@ def test_untrained_is_the_model_before_its_training_and_leaves_the_random_stream
     again = untrained(first, RECIPE, 7)
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_where_autocast_knows_no_device_nothing_has_to_be_switched_off() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with unrounded(torch.device("cpu")):
+            assert not torch.is_autocast_enabled("cpu")
+        with unrounded(torch.device("mps")):
+            assert torch.is_autocast_enabled("cpu")
 
 
 def test_frozen_plans_are_the_models_and_in_full_precision() -> None:

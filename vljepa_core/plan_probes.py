@@ -6,7 +6,7 @@ The matrix of these scores goes to ``probes``, which knows what can be read from
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
         row = [_log_likelihood(decoder, part, caption[None, :length]) for part in parts]
         rows.append(torch.cat(row))
     decoder.train(training)
-    return torch.stack(rows).double().cpu().numpy()[:, which.ravel()]
+    return torch.stack(rows).cpu().double().numpy()[:, which.ravel()]
 
 
 def score_run(
@@ -113,7 +113,7 @@ def paired_scores(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarra
     batches = zip(plans.split(EVAL_BATCH), ids.long().split(EVAL_BATCH), strict=True)
     parts = [_log_likelihood(decoder, *batch) for batch in batches]
     decoder.train(training)
-    return torch.cat(parts).double().cpu().numpy()
+    return torch.cat(parts).cpu().double().numpy()
 
 
 @torch.no_grad()
@@ -132,6 +132,11 @@ def _shifted_gap(model: VLJEPA, split: Resident) -> Metric:
     return mean_metric((own - np.mean(others, axis=0)) / BITS)
 
 
+def unrounded(device: torch.device) -> AbstractContextManager:
+    """Matrix products in float32, within an ``autocast`` too; on mps nothing is trained in another precision."""
+    return nullcontext() if device.type == "mps" else torch.autocast(device.type, enabled=False)
+
+
 def _log_likelihood(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> Tensor:
     """plans (B, K, D), ids (B, L) or the same for all plans (1, L) -> nats (B,).
 
@@ -139,7 +144,7 @@ def _log_likelihood(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> Tensor:
     """
     if decoder.prefix_length > 0:  # else one row goes as far as the first cross-attention, where it meets the plans
         ids = ids.expand(len(plans), -1)
-    with torch.autocast(plans.device.type, enabled=False) if plans.device.type != "mps" else nullcontext():
+    with unrounded(plans.device):
         logits = decoder(plans.float(), ids[:, :-1])
     targets = ids[:, 1:].expand(len(plans), -1)
     chosen = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(dim=-1)
