@@ -294,6 +294,16 @@ def test_runs_of_other_recipes_are_not_averaged_and_those_of_an_older_core_are()
                 figures.metric_bars("greedy_unique", [one], [one, other])
 
 
+def test_the_floor_that_smoothing_leaves_is_of_the_runs_own_vocabulary() -> None:
+    """0.1 spread over 260 ids of a byte each, or over 1,024 that are bytes or longer."""
+    for ids, bound in ((260, ""), (1024, "at most ")):
+        record = made_up("capacity_oracle", recipe={"vocab_size": ids})
+        floor = -math.log(0.9 + 0.1 / ids)
+        assert report.audit._loss_floors(record).startswith(f"{bound}{floor:.4f} for a model")
+    sure = made_up("capacity_oracle", recipe={"vocab_size": 1024, "label_smoothing": 0.0})
+    assert report.audit._loss_floors(sure).startswith("0.0000 for a model")
+
+
 def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> None:
     settings = {**TINY, "epochs": 1, "warmup_epochs": 0}
     made = runs.run("run2", "smoke", "shapes", 0, **settings)

@@ -144,7 +144,7 @@ def _constant_caption(references: tuple[tuple[str, ...], ...], candidates: tuple
 
 
 def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, float]:
-    """Lines to read a run's *training* loss between, from its own training captions; nats per predicted id.
+    """Lines to read a run's *training* loss between, from its own training captions; nats per predicted byte.
 
     The label-smoothed optimum of a blind memoriser, and the floor that smoothing leaves to a model that knows every
     byte. Neither bounds the validation loss. Empty for classification.
