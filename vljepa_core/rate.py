@@ -38,7 +38,8 @@ from vljepa_core.recompress import Recompressed, recompress
 from vljepa_core.records import RecordError
 
 ROOMS = (*provenance.TRAINING, "metrics.py", "ngrams.py", "probes.py", "plan_probes.py", "linear_probes.py",
-         "entropy_coding.py", "quantise.py", "codecs.py", "recompress.py", "kept.py", "rate.py")  # fmt: skip
+         "entropy_coding.py", "quantise.py", "codecs.py", "recompress.py", "kept.py", "rate.py",
+         "rate_runs.py")  # fmt: skip
 TEXT = "its caption, as text"  # the row of ``sent_as_text``
 # Bytes at which the image is sent instead, see ``recompress``. A JPEG file has more than 600 bytes of tables alone.
 LIMITS: dict[str, tuple[tuple[str, int], ...]] = {

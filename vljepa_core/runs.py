@@ -21,15 +21,12 @@ from vljepa_core import distributed, provenance
 from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
-from vljepa_core.features import cached_features
+from vljepa_core.features import cached_features, frozen_network
 from vljepa_core.files import data_dir, write_atomically
-from vljepa_core.model.networks import Network, calibrate, load_network
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, RecipeError, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record, recorded
 from vljepa_core.train import Trained, choose_device, precision_of, train
-
-CALIBRATED_ON = 512  # training images that the batch-norm statistics of a random network are estimated on
 
 
 @dataclass(frozen=True)
@@ -88,12 +85,6 @@ def with_features(run: Prepared, progress: bool = False) -> Prepared:
         return run
     seen = _features(run.recipe, run.dataset, progress)
     return dataclasses.replace(run, examples=select(run.dataset, run.recipe, run.seed, seen), features=seen)
-
-
-def frozen_network(recipe: Recipe, dataset: Dataset) -> Network:
-    """The recipe's frozen network, its statistics estimated on training images where its weights are random."""
-    network = load_network(recipe.visual, recipe.visual_weights).requires_grad_(False)
-    return calibrate(network, dataset.images[dataset.splits["train"][:CALIBRATED_ON]])
 
 
 def _features(recipe: Recipe, dataset: Dataset, progress: bool) -> np.ndarray:
