@@ -116,6 +116,12 @@ def test_one_that_diverges_does_not_stop_the_others(tiny: Path, capsys, monkeypa
     assert list(rungs.recorded_rungs()) == ["direct"]
 
 
+def test_of_several_processes_one_without_memory_is_not_waited_for(monkeypatch) -> None:
+    assert rungs_command.failures() == (FloatingPointError, RuntimeError)
+    monkeypatch.setattr("vljepa_core.distributed.size", lambda: 2)
+    assert rungs_command.failures() == (FloatingPointError,), "which all of them meet"
+
+
 def test_a_rung_on_too_few_images_to_be_probed_does_not_stop_the_others(tiny: Path, capsys, monkeypatch) -> None:
     monkeypatch.setitem(RUNGS, "published", dataclasses.replace(RUNGS["published"], changes={"n_val": 6}))
     assert main(["rungs", "published", "direct", *PLACE]) == 0

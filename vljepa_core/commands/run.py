@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vljepa_core.commands.changes import parse_changes
-from vljepa_core.commands.rungs import rung_command, rungs_command
+from vljepa_core.commands.rungs import failures, rung_command, rungs_command
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
 from vljepa_core.rungs import BASE, changes_at
 from vljepa_core.side_by_side import gpus_to_share, side_by_side, threads_each
@@ -92,7 +92,7 @@ def run_command(options: argparse.Namespace) -> int:
     for each in asked[: len(options.experiment)]:
         try:
             _run_alone(each, options)
-        except (FloatingPointError, RuntimeError) as error:  # a loss that is not finite, memory that is not there
+        except failures() as error:
             failed.append(each.name)
             print(f"{each.name}: FAILED, {error}", file=sys.stderr, flush=True)
     rungs_failed = 0
@@ -117,7 +117,7 @@ def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> No
         if options.fresh or runs.finished_record(prepared.folder) is None:
             try:
                 each.seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
-            except (FloatingPointError, RuntimeError) as error:  # so will the run say, and the others go on
+            except failures() as error:  # so will the run say
                 print(f"{each.name}: no estimate, {error}", file=sys.stderr)
     missing = [each for each in asked if each.seconds]
     if missing:

@@ -89,7 +89,7 @@ def rungs_command(options: argparse.Namespace) -> int:
             _say(f"{number}/{len(asked)}  {run.label}: training")
         try:
             record = run_rung(run.name, options.scale, options.data, run.seed, options.device)
-        except (FloatingPointError, RuntimeError) as error:  # a loss that is not finite, memory that is not there
+        except failures() as error:
             failed.append(run)
             print(f"{number}/{len(asked)}  {run.label}: FAILED, {error}", file=sys.stderr, flush=True)
             continue
@@ -110,6 +110,16 @@ def rungs_command(options: argparse.Namespace) -> int:
         _say(f"failed: {'; '.join(run.label for run in failed)}; the same command tries again")
     distributed.leave()
     return 1 if failed else 0
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What ends one run and not those after it: a loss that is not finite, memory that is not there.
+
+    Of several processes that make a run together, one without memory ends: the others would wait for it.
+    """
+    from vljepa_core import distributed
+
+    return (FloatingPointError, RuntimeError) if distributed.size() == 1 else (FloatingPointError,)
 
 
 def rung_command(name: str, seed: int, options: argparse.Namespace) -> list[str]:
