@@ -72,7 +72,7 @@ def test_runs_on_gpus_are_given_all_of_them(data_dir: Path, monkeypatch) -> None
     asked = []
     for module in (run_command, rungs_command):
         monkeypatch.setattr(module, "side_by_side", lambda *given: asked.append(given) or 0)
-    for room in ("runs", "train"):  # in this order: the first, imported later, would keep the other's
+    for room in ("estimate", "runs", "train"):  # the last one last: what is imported later would keep this one of its
         monkeypatch.setattr(f"vljepa_core.{room}.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     place = ["--scale", "smoke", "--data", "shapes", "--jobs", "3"]
