@@ -54,6 +54,10 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.py))
 EXECUTED := $(NOTEBOOKS:notebooks/%.py=$(BUILD)/source/notebooks/%.ipynb)
 CORE := $(shell find vljepa_core -name '*.py')
 RECORDED := $(wildcard data/recorded/*/*.json data/recorded/*/*/*.json data/recorded/sweeps/*/*/*.json)
+# Of a folder of one's own: its captions, and its folders, whose times change as images come and go.
+ifeq ($(shell [[ ! '$(DATA)' =~ ^(shapes|coco|scenes(:[0-4])?)$$ ]] && echo folder),folder)
+OWN_DATA := $(shell find -L '$(DATA)' -type d -o -name 'captions*.json' | sed 's/ /\\ /g')
+endif
 BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py book/speed.py benchmarks/table.py \
   $(wildcard book/*.md book/_static/* benchmarks/recorded/*)
 HTML := $(BUILD)/_build/html/index.html
@@ -137,7 +141,7 @@ $(BUILD)/params.yaml: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # ---- records: the core decides which of them still hold, and trains the others --------------------------
-$(BUILD)/records.done: $(BUILD)/params.yaml $(CORE) constraints.txt | $(ENV_READY)
+$(BUILD)/records.done: $(BUILD)/params.yaml $(CORE) $(OWN_DATA) constraints.txt | $(ENV_READY)
 	$(PYTHON) -m vljepa_core run $(EXPERIMENTS) $(CONTROLS) --rungs $(RUNGS) \
 	  --scale $(SCALE) --data '$(DATA)' --seed $(SEED) --jobs $(JOBS)
 	@touch $@

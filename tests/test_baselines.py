@@ -200,6 +200,9 @@ def test_on_equal_terms_everything_meets_the_same_references() -> None:
     human = baselines.score(kept, [each[2] for each in references])
     assert found["another human"]["cider"] == human.metrics()["cider"]
     assert found["another human"]["bleu4"].value < 1  # the third reference itself is put aside
+    some = [{k: v for k, v in row.items() if k != "greedy" or row["image_id"] > 0} for row in rows]
+    without = baselines.on_equal_terms(dataclasses.replace(record, captions=some), {"train": train, "val": val})
+    assert "greedy" not in without and without["t = 0.7"] == found["t = 0.7"], "one of them repeats a person's"
     alone = dataclasses.replace(val, references=[each[:1] for each in references])
     assert baselines.on_equal_terms(record, {"train": train, "val": alone}) == {}
     with pytest.raises(ValueError, match="was not judged on these images"):

@@ -268,6 +268,42 @@ def test_the_goals_table_has_every_seed_and_their_mean() -> None:
     assert "not measured" in cells(table, MEASURES["greedy_cider"])[2]
 
 
+def test_the_same_run_committed_and_made_here_is_one_seed() -> None:
+    committed, here = made_up("run5", bits=3.0), made_up("run5", bits=3.5)
+    assert "mean" not in report.goals_table("run5", [committed, here]).html
+    other = made_up("run5", bits=0.1, seed=1)
+    row = cells(report.goals_table("run5", [committed, other, here]), MEASURES["infonce"])
+    assert row[-1] == "1.8 floor: reached in 1 of 2 seeds goal: reached in 1 of 2 seeds", "this build's is the last"
+    values = report.probe_table(other, [committed, here]).html
+    assert "±" not in values
+    both = [made_up("run6", bits=bits, metrics={"val_loss": metric(bits)}) for bits in (3.0, 3.5)]
+    assert "3.500" in report.memory_table(both).html and "3.000" not in report.memory_table(both).html
+
+
+def test_runs_of_other_recipes_are_not_averaged_and_those_of_an_older_core_are() -> None:
+    one, two = seeds(1.0, 3.0, experiment="run5")
+    assert "mean" in report.goals_table("run5", [one, two]).html
+    for changes, together in (({"align_weight": 0.1}, False), ({"align_memory": None}, True)):
+        values = {key: value for key, value in {**two.recipe, **changes}.items() if value is not None}
+        other = dataclasses.replace(two, recipe=values)
+        assert ("mean" in report.goals_table("run5", [one, other]).html) is together
+        assert ("2.000 ± 1.414" in report.probe_table(one, [one, other]).html.replace("&nbsp;", " ")) is together
+        assert len(report.audit._seeds_together([one, other])) == (1 if together else 2)
+        if not together:
+            with pytest.raises(ValueError, match="several recipes"):
+                figures.metric_bars("greedy_unique", [one], [one, other])
+
+
+def test_the_floor_that_smoothing_leaves_is_of_the_runs_own_vocabulary() -> None:
+    """0.1 spread over 260 ids of a byte each, or over 1,024 that are bytes or longer."""
+    for ids, bound in ((260, ""), (1024, "at most ")):
+        record = made_up("capacity_oracle", recipe={"vocab_size": ids})
+        floor = -math.log(0.9 + 0.1 / ids)
+        assert report.audit._loss_floors(record).startswith(f"{bound}{floor:.4f} for a model")
+    sure = made_up("capacity_oracle", recipe={"vocab_size": 1024, "label_smoothing": 0.0})
+    assert report.audit._loss_floors(sure).startswith("0.0000 for a model")
+
+
 def test_the_constant_caption_of_a_record_is_that_of_its_tables(data_dir) -> None:
     settings = {**TINY, "epochs": 1, "warmup_epochs": 0}
     made = runs.run("run2", "smoke", "shapes", 0, **settings)

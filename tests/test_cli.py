@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import TINY
 from vljepa_core.__main__ import main
 from vljepa_core.commands.changes import parse_changes
 from vljepa_core.estimate import human_time
+from vljepa_core.train import Trainer
 
 SET = ["--set", *(f"{key}={value}" for key, value in {**TINY, "epochs": 1, "warmup_epochs": 0}.items())]
 
@@ -42,6 +44,32 @@ def test_run_leaves_a_record_and_then_loads_it(data_dir: Path, capsys) -> None:
     assert {p: p.stat().st_mtime_ns for p in data_dir.glob("runs/*/*/record.json")} == before
 
 
+def test_a_run_that_fails_is_named_and_does_not_stop_the_others(data_dir: Path, capsys, monkeypatch) -> None:
+    def step(trainer: Trainer, step=Trainer.step) -> None:
+        if trainer.recipe.experiment == "run2":
+            raise FloatingPointError("run2: the training loss is nan in epoch 1")
+        if trainer.recipe.experiment == "run3":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    assert main(["run", "run2", "run3", "run1", "--scale", "smoke", "--data", "shapes", *SET]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("run1: ") and "run2: FAILED, run2: the training loss is nan" in err
+    assert "run3: no estimate, CUDA" in err
+    assert err.splitlines()[-1] == "failed: run2, run3; the same command tries again" and "Traceback" not in err
+
+
+@pytest.mark.parametrize("error", [FloatingPointError("diverged"), torch.OutOfMemoryError("CUDA out of memory")])
+def test_what_does_not_come_off_is_one_line_and_status_1(error: Exception, data_dir: Path, capsys, monkeypatch) -> None:
+    raised = [error, RuntimeError("a bug")]
+    monkeypatch.setattr("vljepa_core.commands.probe.probe_command", lambda _: (_ for _ in ()).throw(raised.pop(0)))
+    assert main(["probe", "run2"]) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["probe", "run2"])
+
+
 def test_a_finished_run_is_probed(data_dir: Path, tmp_path: Path, capsys) -> None:
     where = ["run2_blind", "--scale", "smoke", "--data", "shapes"]
     assert main(["probe", *where, *SET]) == 2
@@ -68,8 +96,6 @@ def test_a_finished_run_is_probed(data_dir: Path, tmp_path: Path, capsys) -> Non
     ],
 )
 def test_what_can_not_be_is_one_line_and_status_2(arguments, says, data_dir: Path, capsys) -> None:
-    import torch
-
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a CUDA GPU here")
     assert main(arguments) == 2

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import struct
+import subprocess
 import time
 import zlib
 from pathlib import Path
@@ -676,3 +677,23 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 def test_a_folder_never_passes_for_generated_data(tmp_path: Path, called: str, name: str) -> None:
     """Captions of generated data may be published, other people's may not."""
     assert load(make_folder(tmp_path / called)).name == name
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="GNU make is not installed")
+def test_make_notices_that_a_folders_captions_or_images_changed(tmp_path: Path) -> None:
+    """A build of a folder (a space in its name) is made again when there is a file more, and only then."""
+    folder = make_folder(tmp_path / "own data", 2, 1)
+    (tmp_path / "constraints.txt").touch()
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    makefile = Path(__file__).parents[1] / "Makefile"
+
+    def made() -> bool:
+        command = ["make", "-f", str(makefile), "PYTHON=echo ran", "SCALE=smoke", f"DATA={folder}", "records"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return "ran -m vljepa_core run" in done.stdout
+
+    assert [made(), made()] == [True, False]
+    picture().save(folder / "images" / "more.png")
+    assert [made(), made()] == [True, False]
+    captions_file(folder / "captions_val.json", {2: "2.png", 3: "more.png"})
+    assert [made(), made()] == [True, False]

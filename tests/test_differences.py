@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.conftest import TINY
 from vljepa_core import differences, tokenizer
 from vljepa_core.metrics import word_overlap
 from vljepa_core.published import DIFFERENCES
+from vljepa_core.records import recorded
 from vljepa_core.runs import load_model, prepare
 
 
@@ -72,6 +74,15 @@ def test_all_six_are_shown_and_pairs_of_records_are_set_side_by_side(data_dir: P
     assert len(found[1].shown) == 3
     alone = differences.evidence(run.recipe, load_model(run), run.examples, runs[0])
     assert len(alone[0].shown) == 2, "a pair is claimed where there is none"
+
+
+def test_what_an_older_core_did_not_have_is_no_second_change() -> None:
+    whole, token = (next(r for r in recorded(name) if r.data == "flickr8k") for name in ("run4", "run4_token"))
+    older = dataclasses.replace(token, recipe={k: v for k, v in token.recipe.items() if k != "validate_on"})
+    for pair in ((whole, token), (whole, older), (older, whole)):
+        assert differences._one_change(*pair)
+    changed = dataclasses.replace(token, recipe={**token.recipe, "align_memory": 64})
+    assert not differences._one_change(whole, changed)
 
 
 def test_the_published_numbers_are_weak_by_the_published_code() -> None:

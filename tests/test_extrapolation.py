@@ -82,6 +82,18 @@ def test_a_record_is_on_the_curve_of_what_was_turned_up(base: Record) -> None:
     assert f"{float(f'{4000 * 2**doublings:.2g}'):,.0f}, extrapolated" in table
 
 
+def test_what_an_older_core_did_not_have_keeps_no_record_from_its_curve(base: Record) -> None:
+    """A record from before ``stem`` was run with patches, as the others; one with convolutions is another run."""
+    records = [changed(base, 2.0), *(changed(base, 2.4, epochs=each, steps=125 * each) for each in (16, 32))]
+    older = {key: value for key, value in records[1].recipe.items() if key != "stem"}
+    assert len(older) < len(base.recipe)
+    records[1] = dataclasses.replace(records[1], recipe=older)
+    (found,) = (c for c in extrapolation.curves(records) if c.measure == "infonce")
+    assert len(found.points) == 3
+    records[1] = dataclasses.replace(records[1], recipe={**older, "stem": "convolutions"})
+    assert not extrapolation.curves(records)
+
+
 def test_seeds_are_averaged_and_other_places_refused(base: Record) -> None:
     more = [changed(base, bits, epochs=epochs, steps=125 * epochs) for epochs, bits in ((16, 2.4), (32, 2.8))]
     other = dataclasses.replace(changed(base, 3.0), seed=1)

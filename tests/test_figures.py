@@ -160,6 +160,14 @@ def test_captions_are_escaped_and_pictures_speak():
     assert "1 distinct greedy caption" in shown.alt
 
 
+def test_a_caption_that_a_record_may_not_hold_is_said_to_be_left_out():
+    record = make_record()
+    del record["captions"][0]["greedy"]
+    shown = figures.caption_grid(make_examples(), record, n=3)
+    assert shown.html.count("left out: repeats a person&#x27;s caption") == 1
+    assert "1 distinct greedy caption among them. 1 that repeat" in shown.alt
+
+
 def test_samples_show_all_captions_of_an_image():
     shown = figures.sample_grid(make_examples(), n=2)
     assert shown.html.count("<img") == 2 and shown.html.count("a dog</dd>") == 1
@@ -283,10 +291,16 @@ def test_category_bars_show_every_probe_and_the_model_trained_for_it() -> None:
     test3 = make_record("test3", metrics={**probes, "accuracy": measured(0.81), "balanced_accuracy": measured(0.31)})
     run2 = make_record("run2", metrics=probes)
     alt = figures.category_bars(test3, [run2]).alt
-    assert "Test 3: trained end to end 81.0%" in alt and "Run 2: frozen plan in fp16 55.0%" in alt
+    assert "Test 3: trained end to end 81.0%" in alt and "Run 2: frozen plan in fp16 60.0%" in alt
     assert "always the largest training class 20.0%" in alt and "31.0%" in alt
     table = report.category_table(test3, [run2])
     assert "does not apply" in table.html and "81.0%" in table.html and "balanced 20.0%" in table.html
+    assert "Run 2: frozen network's features 40.0%" in alt and alt.count("network") == 2, "one for each panel"
+    assert "linear probe of the frozen network&#x27;s features" in table.html
+    without = {name: each for name, each in probes.items() if not name.startswith("probe_features")}
+    without = make_record("run2", metrics=without)
+    assert "network" not in figures.category_bars(test3, [without]).alt
+    assert "network" not in report.category_table(without, [without]).html
     bare = make_record("run2")
     assert "Run 2" not in figures.category_bars(test3, [bare]).alt
     assert "not measured" in report.category_table(test3, [bare]).html

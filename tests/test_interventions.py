@@ -153,6 +153,22 @@ def test_no_picture_meets_its_own_caption_of_an_earlier_epoch() -> None:
     assert held == [16, 32, 16, 32]
 
 
+def test_an_image_that_is_left_alone_in_its_batch_is_normalised_as_in_use() -> None:
+    """17 images in batches of 16: the last one has no deviation of its own, and leaves the running one as it is."""
+    r = recipe("run5", "smoke", n_train=17, batch_size=16, epochs=1, warmup_epochs=0)
+    trainer = Trainer(r, {"train": examples(17), "val": examples(8, seed=1)}, 0, CPU)
+    trainer.step()
+    norm = trainer.model.predictor.norm
+    before = {name: each.clone() for name, each in norm.state_dict().items()}
+    plans = torch.randn(1, r.plan_vectors, r.dim)
+    assert torch.equal(norm.train()(plans), norm.eval()(plans))
+    trainer.model.train()
+    trainer.step()
+    assert trainer.finished and all(torch.equal(each, before[name]) for name, each in norm.state_dict().items())
+    with pytest.raises(RecipeError, match="batch_size=1"):
+        recipe("run5", "smoke", batch_size=1)
+
+
 def test_alignment_alone_at_first_trains_no_decoder() -> None:
     model, objective, batch = batch_of(align_weight=1.0, pretrain="align", pretrain_epochs=1)
     loss, parts = objective.loss(model, *batch)

@@ -27,6 +27,7 @@ from vljepa_core.linear_probes import (
 )
 from vljepa_core.metrics import Metric
 from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.plan_probes import unrounded
 from vljepa_core.recipes import recipe
 
 RECIPE = recipe("run2", "smoke", **TINY)
@@ -213,6 +214,14 @@ def test_untrained_is_the_model_before_its_training_and_leaves_the_random_stream
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+def test_where_autocast_knows_no_device_nothing_has_to_be_switched_off() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with unrounded(torch.device("cpu")):
+            assert not torch.is_autocast_enabled("cpu")
+        with unrounded(torch.device("mps")):
+            assert torch.is_autocast_enabled("cpu")
+
+
 def test_frozen_plans_are_the_models_and_in_full_precision() -> None:
     torch.manual_seed(0)
     model, images = VLJEPA(RECIPE), noise(9, 0)
@@ -246,7 +255,7 @@ def test_a_runs_probes() -> None:
     for name, e in split.items():
         plans[name][:, 1:] += 1e-6 * e.images.mean(axis=(1, 2, 3), dtype=np.float32)[:, None, None]
     found = category_probes(model, plans, RECIPE, split, PATTERNS, 0)
-    assert set(found) == {f"{name}{b}" for name in PROBES for b in ("", "_balanced")}
+    assert set(found) == {f"{name}{b}" for name in PROBES if name != "probe_features" for b in ("", "_balanced")}
     assert all(isinstance(m, Metric) and m.low <= m.value <= m.high and m.n == 80 for m in found.values())
     largest = np.bincount(np.delete(y, np.s_[::3])).argmax()
     assert found["probe_majority"].value == (np.delete(y_val, np.s_[::3]) == largest).mean()
@@ -261,7 +270,8 @@ def test_every_record_holds_its_probes_and_neighbours(data_dir) -> None:
     changes = {**TINY, "n_val": 24}
     run = runs.prepare("run2", "smoke", "shapes", 0, **changes)
     record = runs.run("run2", "smoke", "shapes", 0, **changes)
-    assert {f"{name}{b}" for name in PROBES for b in ("", "_balanced")} <= set(record.metrics)
+    of_all = [name for name in PROBES if name != "probe_features"]  # that is of runs with a frozen network
+    assert {f"{name}{b}" for name in of_all for b in ("", "_balanced")} <= set(record.metrics)
     assert record.value("probe_colour") > record.value("probe_majority")
     train, val = run.examples["train"], run.examples["val"]
     for i, row in enumerate(record.captions):

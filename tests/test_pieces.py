@@ -52,6 +52,21 @@ def test_ids_of_bytes_are_the_byte_tokenizers_and_the_vocabulary_is_learned_alik
     assert Pieces(TEXTS, 5_000).size < 1_000, "texts that have no more pairs give fewer ids"
 
 
+def test_more_characters_than_ids_leave_the_rare_ones_to_the_bytes() -> None:
+    """3,000 different characters and 764 ids above the bytes: the most frequent words still become pieces."""
+    rare = [chr(0x4E00 + i) for i in range(3_000)] + list("^]-\\[")
+    texts = [f"{text} {character}" for text, character in zip(TEXTS * 200, rare, strict=False)]
+    pieces = Pieces(texts, 1024)
+    assert pieces.size <= 1024
+    for text in (texts[0], "猫 on ^]-\\[", *texts[-5:]):
+        assert pieces.decode(pieces.encode(text, 128)) == text
+    assert len(pieces.encode(TEXTS[0], 128)) < len(TEXTS[0]) / 2
+    characters = len(set("".join(TEXTS)))
+    for ids in (1, 2, characters - 1, characters):
+        few = Pieces(TEXTS, tokenizer.VOCAB_SIZE + ids)
+        assert few.size <= tokenizer.VOCAB_SIZE + ids and few.decode(few.encode(TEXTS[0], 128)) == TEXTS[0]
+
+
 def test_a_long_caption_is_cut_without_its_end(pieces: Pieces) -> None:
     ids = pieces.encode(" ".join(TEXTS), 16)
     assert len(ids) == 16 and tokenizer.EOS not in ids

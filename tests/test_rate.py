@@ -140,6 +140,18 @@ def test_what_is_measured_is_not_measured_again(examples, tmp_path, monkeypatch)
     assert read_curve(path).scored == 20
 
 
+def test_a_file_of_another_measurement_is_told_of_and_kept(examples, tmp_path, capsys) -> None:
+    path, kept = tmp_path / "rate.json", tmp_path / "rate.json.old"
+    first = measure(examples, path, codecs=[])
+    assert not kept.exists() and capsys.readouterr().err == ""
+    measure(examples, path, about={**ABOUT, "weights_sha256": "other"}, scored=20, codecs=[])
+    assert read_curve(kept) == first and read_curve(path).scored == 20
+    assert "because it is of another weights_sha256 and another scored; the old one is" in capsys.readouterr().err
+    path.write_text("{")
+    measure(examples, path, codecs=[])
+    assert kept.read_text() == "{" and "it can't be read" in capsys.readouterr().err
+
+
 def test_a_stopped_measurement_goes_on(examples, tmp_path) -> None:
     path = tmp_path / "rate.json"
 

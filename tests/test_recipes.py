@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
-from vljepa_core.recipes import ANSWERS, CHANGES, CONTROLS, EXPERIMENTS, SCALES, STUDY, RecipeError, recipe
+from vljepa_core.recipes import ANSWERS, CHANGES, CONTROLS, EXPERIMENTS, SCALES, STUDY, Recipe, RecipeError, recipe
+from vljepa_core.records import RECORDED
 
 
 def test_paper_recipes_are_the_published_ones() -> None:
@@ -38,6 +40,18 @@ def test_warmup_is_the_published_rule() -> None:
     for name in ("run1", "run2", "run3", "run4"):
         r = recipe(name, "paper")
         assert r.warmup_epochs == min(10, r.epochs // 5)
+
+
+def test_a_gate_may_start_nearly_closed() -> None:
+    assert recipe("run3", cross_gate_init=-2.0).cross_gate_init == -2.0
+
+
+def test_one_epoch_may_be_all_warmup_and_no_committed_record_is_refused() -> None:
+    assert recipe("run2", "laptop", epochs=1).warmup_epochs == 1
+    for path in RECORDED.rglob("*seed*.json"):
+        values = json.loads(path.read_text())
+        if "source_hash" in values and "metrics" in values:
+            Recipe(**values["recipe"])
 
 
 def test_every_experiment_has_every_scale_and_laptop_keeps_every_mechanism() -> None:
@@ -83,12 +97,17 @@ def test_recipes_are_values() -> None:
         (("run2",), {"plan_vectors": 0}, "at least 1"),
         (("run2",), {"epochs": True}, "should be int"),
         (("run2",), {"learning_rate": float("nan")}, "0 or more"),
+        (("run2",), {"learning_rate": -1e-3}, "0 or more"),
+        (("run3",), {"cross_gate_init": float("inf")}, "cross_gate_init=inf should be a finite"),
         (("run2",), {"dim": 100, "heads": 8}, "not a multiple of heads"),
         (("run2",), {"image_size": 60}, "not a multiple of patch_size"),
         (("run2",), {"vocab_size": 100}, "smaller than the byte tokenizer's 260"),
         (("run2",), {"max_length": 5}, "can't hold the query"),
         (("run2",), {"word_dropout": "words"}, "element, token"),
         (("run2",), {"label_smoothing": 1.0}, "below 1"),
+        (("run2", "paper"), {"epochs": 5}, r"warmup_epochs=10 of epochs=5: .* is warmup_epochs=1$"),
+        (("run2", "paper"), {"epochs": 10}, r"warmup_epochs=10 of epochs=10: .* is warmup_epochs=2$"),
+        (("run2",), {"scored_images": 7}, "scored_images=7: at least 8"),
     ],
 )
 def test_impossible_recipes_are_refused_by_name(arguments, changes, says) -> None:

@@ -116,6 +116,19 @@ def test_one_that_diverges_does_not_stop_the_others(tiny: Path, capsys, monkeypa
     assert list(rungs.recorded_rungs()) == ["direct"]
 
 
+def test_of_several_processes_one_without_memory_is_not_waited_for(monkeypatch) -> None:
+    assert rungs_command.failures() == (FloatingPointError, RuntimeError)
+    monkeypatch.setattr("vljepa_core.distributed.size", lambda: 2)
+    assert rungs_command.failures() == (FloatingPointError,), "which all of them meet"
+
+
+def test_a_rung_on_too_few_images_to_be_probed_does_not_stop_the_others(tiny: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(RUNGS, "published", dataclasses.replace(RUNGS["published"], changes={"n_val": 6}))
+    assert main(["rungs", "published", "direct", *PLACE]) == 0
+    out = capsys.readouterr().out
+    assert "InfoNCE not measured" in out and "of 6 greedy captions distinct" in out and "direct, seed 0: InfoNCE" in out
+
+
 def test_captions_that_could_be_peoples_stay_out(tiny: Path) -> None:
     assert main(["rungs", "published", *PLACE, "--keep"]) == 0
     record = read_record(tiny / "shapes" / "published-smoke-seed0.json")

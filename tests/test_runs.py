@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,15 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
-from vljepa_core import checkpoints, provenance, runs, tokenizer
+from vljepa_core import checkpoints, provenance, rate, runs, tokenizer
 from vljepa_core.blind import gain_over_blind, mismatch, with_gain
 from vljepa_core.datasets.selection import select
+from vljepa_core.describe import describe
+from vljepa_core.features import frozen_network
 from vljepa_core.geometry import plan_geometry
-from vljepa_core.objectives import caption_loss, caption_nats, diversity_loss
-from vljepa_core.recipes import recipe
+from vljepa_core.objectives import Captioning, caption_loss, caption_nats, diversity_loss
+from vljepa_core.rate_runs import network_features
+from vljepa_core.recipes import RecipeError, recipe
 from vljepa_core.records import RecordError, read_record
 from vljepa_core.resident import Resident
 from vljepa_core.train import Trainer, cpu_multiplies_in_bfloat16, epoch_order, learning_rate_at, steps_of
@@ -370,6 +375,54 @@ def test_changed_judging_code_judges_again_without_training(data_dir: Path, monk
     )
     with pytest.raises(RuntimeError, match="trains"):  # damaged weights are not judged
         quick()
+
+
+def test_versions_are_of_what_is_installed(monkeypatch) -> None:
+    def found(name: str) -> str:
+        if name == "timm":
+            raise PackageNotFoundError(name)
+        return f"{name} 1"
+
+    monkeypatch.setattr(provenance, "version", found)
+    versions = provenance.versions()
+    assert "timm" not in versions and {"scipy", "efficientnet-lite-pytorch", "open_clip_torch"} <= versions.keys()
+
+
+def test_what_decides_a_number_is_in_a_room_that_is_hashed() -> None:
+    """The network that features are of, and where a rate curve has them from."""
+    assert Path(inspect.getfile(frozen_network)).name in provenance.TRAINING
+    assert Path(inspect.getfile(network_features)).name in rate.ROOMS
+
+
+def test_other_classes_than_the_datas_are_refused(data_dir: Path) -> None:
+    there = runs.prepare("test3", "smoke", "shapes", **QUICK).recipe.classes
+    assert runs.prepare("test3", "smoke", "shapes", **QUICK, classes=there).recipe.classes == there
+    with pytest.raises(RecipeError, match=f"classes=5: shapes has {there} categories"):
+        runs.prepare("test3", "smoke", "shapes", **QUICK, classes=5)
+
+
+def test_a_frozen_encoder_is_not_trainable_however_often_its_run_is_judged(data_dir: Path, monkeypatch) -> None:
+    frozen = dict(visual_training="frozen", plan_reads="image")
+    first = quick(**frozen)
+    assert first.parameters["visual_encoder"] == 0 < quick().parameters["visual_encoder"]
+    original = provenance.source_hash
+    monkeypatch.setattr(
+        provenance, "source_hash", lambda *rooms: original(*rooms) + "x" * (rooms != provenance.TRAINING)
+    )
+    monkeypatch.setattr(runs, "train", lambda *a, **k: pytest.fail("trained again"))
+    again = quick(**frozen)
+    assert again.source_hash != first.source_hash and again.parameters == first.parameters
+    run = runs.prepare("run2", "smoke", "shapes", **QUICK, **frozen)
+    assert describe(run.recipe)["parameters"] == first.parameters
+
+
+def test_the_training_loss_is_of_the_weights_that_are_kept(data_dir: Path, monkeypatch) -> None:
+    losses = [3.0, 1.0, 2.0]
+    validate = Captioning.validate
+    monkeypatch.setattr(Captioning, "validate", lambda *of: {**validate(*of), "val_loss": losses.pop(0)})
+    record = quick(keep_best=True, epochs=2)
+    assert [row["val_loss"] for row in record.history] == [3.0, 1.0, 2.0]
+    assert record.value("train_loss") == record.history[1]["train_loss"] != record.history[2]["train_loss"]
 
 
 def test_changed_training_code_trains_again(data_dir: Path, monkeypatch) -> None:

@@ -17,21 +17,32 @@ from vljepa_core import jobs
 from vljepa_core.__main__ import main
 from vljepa_core.commands import run as run_command
 from vljepa_core.commands import rungs as rungs_command
-from vljepa_core.side_by_side import gpus_to_share, side_by_side
+from vljepa_core.side_by_side import gpus_to_share, side_by_side, threads_each
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_as_many_at_a_time_as_asked_for_each_with_its_share_of_the_threads(tmp_path: Path, capsys) -> None:
+def test_as_many_at_a_time_as_asked_for_each_with_its_share_of_the_threads(capsys, monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("vljepa_core.side_by_side.cpus", lambda: 6)
     say = "import time, sys, os; s = time.time(); time.sleep(0.5); print(os.environ['OMP_NUM_THREADS'], s, time.time())"
     assert side_by_side(["a", "b", "c", "d"], [python(say)] * 4, 2) == 0
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     spans = [(float(start), float(end)) for _, start, end in told]
-    assert len(told) == 4 and {share for share, _, _ in told} == {str(max(1, os.cpu_count() // 2))}
+    assert len(told) == 4 and {share for share, _, _ in told} == {"3"}
     together = [sum(a <= start < b for a, b in spans) for start, _ in spans]
     assert max(together) == 2
+
+
+def test_runs_and_sweeps_share_the_cpus_alike_unless_threads_are_given(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("vljepa_core.side_by_side.cpus", lambda: 6)
+    assert [threads_each(runs) for runs in (1, 2, 4, 9)] == [None, 3, 1, 1]
+    assert [jobs.Cluster(kind, 2).threads for kind in ("local", "slurm")] == [3, None]
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert threads_each(2) is None and jobs.Cluster("local", 2).threads is None
 
 
 def test_gpus_are_shared_evenly(capsys) -> None:
@@ -61,7 +72,8 @@ def test_runs_on_gpus_are_given_all_of_them(data_dir: Path, monkeypatch) -> None
     asked = []
     for module in (run_command, rungs_command):
         monkeypatch.setattr(module, "side_by_side", lambda *given: asked.append(given) or 0)
-    monkeypatch.setattr("vljepa_core.train.choose_device", lambda name: torch.device("cuda"))
+    for room in ("estimate", "runs", "train"):  # the last one last: what is imported later would keep this one of its
+        monkeypatch.setattr(f"vljepa_core.{room}.choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     place = ["--scale", "smoke", "--data", "shapes", "--jobs", "3"]
     assert main(["run", "run1", "run2", "--no-estimate", *place]) == 0

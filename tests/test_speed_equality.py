@@ -147,6 +147,7 @@ def test_precision_is_a_choice_of_the_recipe(monkeypatch) -> None:
     assert precision_of(plain, CPU) == "float32" and precision_of(plain, torch.device("cuda")) == "bfloat16"
     assert precision_of(half, CPU) == "bfloat16"
     assert precision_of(recipe("run2", precision="float32"), torch.device("cuda")) == "float32"
+    assert precision_of(half, torch.device("mps")) == "float32"
     with autocast(half, CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     with autocast(plain, CPU):

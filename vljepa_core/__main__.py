@@ -18,7 +18,7 @@ from vljepa_core.recipes import SCALES, RecipeError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse and run one command; returns the exit status (2: what was asked for can't be)."""
+    """Parse and run one command; returns the exit status (2: what was asked for can't be; 1: it did not come off)."""
     parser = argparse.ArgumentParser(prog="python -m vljepa_core", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -45,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecipeError, DataError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (FloatingPointError, RuntimeError) as error:
+        if type(error).__name__ not in ("FloatingPointError", "OutOfMemoryError"):  # PyTorch's own need not be imported
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

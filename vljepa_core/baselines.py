@@ -144,7 +144,7 @@ def _constant_caption(references: tuple[tuple[str, ...], ...], candidates: tuple
 
 
 def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, float]:
-    """Lines to read a run's *training* loss between, from its own training captions; nats per predicted id.
+    """Lines to read a run's *training* loss between, from its own training captions; nats per predicted byte.
 
     The label-smoothed optimum of a blind memoriser, and the floor that smoothing leaves to a model that knows every
     byte. Neither bounds the validation loss. Empty for classification.
@@ -264,7 +264,8 @@ def on_equal_terms(
         blind: trained blind models; the run's partner among them, if there is one, is an answer, too.
 
     Returns:
-        name of the answer -> metric -> value; answers that can't be had are absent.
+        name of the answer -> metric -> value; answers that can't be had are absent, and so are those of which a
+        record has not all captions, because some repeat a person's (``records.keep``).
 
     Raises:
         ValueError: the record is of other images than ``examples``.
@@ -278,11 +279,16 @@ def on_equal_terms(
     said = dict(zip(examples["train"].image_ids, examples["train"].texts, strict=True))
     other = others(len(validation))
     constant = constant_caption(kept, examples["train"].texts)
+    partner = next((b for b in blind if mismatch(record, b) is None), None)
     answers = {
-        name: [row[key] for row in record.captions] for name, key in (("greedy", "greedy"), ("t = 0.7", "sampled"))
+        label: [row[way] for row in whose.captions]
+        for label, whose, way in (
+            ("greedy", record, "greedy"),
+            ("t = 0.7", record, "sampled"),
+            ("trained blind model, t = 0.7", partner, "sampled"),
+        )
+        if whose is not None and all(way in row for row in whose.captions)
     }
-    if (partner := next((b for b in blind if mismatch(record, b) is None), None)) is not None:
-        answers["trained blind model, t = 0.7"] = [row["sampled"] for row in partner.captions]
     answers["another image's caption"] = [validation.texts[i] for i in other]
     answers["best constant caption"] = [constant] * len(validation)
     for label, key in (("nearest by plans", "plan_neighbour"), ("nearest by pixels", "pixel_neighbour")):

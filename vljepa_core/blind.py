@@ -17,7 +17,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from vljepa_core.metrics import Metric, mean_metric
-from vljepa_core.recipes import DEFAULTS
+from vljepa_core.recipes import differing, in_full
 from vljepa_core.records import Record
 
 # What a blind partner may differ in: what happens before the plan, and how much is looked at afterwards.
@@ -78,17 +78,13 @@ def mismatch(record: Record, blind: Record) -> str | None:
     ):
         if one != other:
             return f"other {what}"
-    keys = (record.recipe.keys() | blind.recipe.keys()) - MAY_DIFFER
+    changed = set(differing(record.recipe, blind.recipe)) - MAY_DIFFER
     if record.recipe.get("pretrain") == "text":  # its decoder has learned captions from the first epoch on, too
-        keys -= {"pretrain", "pretrain_epochs"}
-    keys = sorted(keys)
-    one, other = (
-        {key: r.recipe.get(key, DEFAULTS.get(key)) for key in keys} for r in (record, blind)
-    )  # old: fewer keys
-    differing = [key for key in keys if one[key] != other[key]]
-    if differing:
-        key = differing[0]
-        return f"{key} is {one[key]!r} in one and {other[key]!r} in the other"
+        changed -= {"pretrain", "pretrain_epochs"}
+    if changed:
+        key = min(changed)
+        one, other = (in_full(r.recipe).get(key) for r in (record, blind))
+        return f"{key} is {one!r} in one and {other!r} in the other"
     if not all("nats" in row for row in (*record.captions, *blind.captions)) or not record.captions:
         return "no nats per image (recorded before they were kept, or no captioner)"
     return None

@@ -71,7 +71,7 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
     traffic = roofline.Traffic()
     with roofline.FusedAttention(traffic), traffic:
         step()
-    update = roofline.optimiser_traffic(sum(p.numel() for p in model.parameters()))
+    update = roofline.optimiser_traffic(parameters_by_room(model)["total"])
     return {
         "flops": counter.get_total_flops(),
         "activation_bytes": sum(kept.values()),

@@ -18,7 +18,7 @@ from vljepa_core.describe import parameters_by_room
 from vljepa_core.model.vljepa import IMAGENET_MEAN, IMAGENET_STD, VLJEPA
 from vljepa_core.objectives import caption_nats
 from vljepa_core.published import DIFFERENCES, PUBLISHED
-from vljepa_core.recipes import Recipe, recipe
+from vljepa_core.recipes import Recipe, differing, recipe
 from vljepa_core.records import Record
 from vljepa_core.resident import Resident
 from vljepa_core.verdicts import caption_verdict
@@ -165,5 +165,5 @@ def pairs(records: Sequence[Record], plain: str, changed: str, what: str) -> lis
 
 def _one_change(record: Record, other: Record) -> bool:
     """Whether two runs are of the same data and differ in a single value of their recipes."""
-    differing = {k for k in record.recipe if record.recipe[k] != other.recipe.get(k)} - {"experiment"}
-    return len(differing) == 1 and record.dataset["fingerprint"] == other.dataset["fingerprint"]
+    changed = set(differing(record.recipe, other.recipe)) - {"experiment"}
+    return len(changed) == 1 and record.dataset["fingerprint"] == other.dataset["fingerprint"]

@@ -16,17 +16,17 @@ NOT_LOOKED_AT = 2**40 + 1  # the first step of a run, and those whose number is 
 VALIDATION_SHARE = 1.4
 
 
-def estimate_seconds(run: Prepared, device: str | None = None, jobs: int = 1) -> float:
+def estimate_seconds(run: Prepared, device: str | None = None, threads: int | None = None) -> float:
     """Seconds of training and evaluation of a run from its start (a checkpoint would shorten it).
 
-    With several ``jobs`` at a time each has its share of the CPU's threads.
+    ``threads``: of the CPU, that the run will have (``side_by_side.threads_each``); by default those of this process.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // jobs))
+    here = torch.get_num_threads()
+    torch.set_num_threads(threads or here)
     try:
         return _timed(run, device) * steps_of(run.recipe, len(run.examples["train"])) * VALIDATION_SHARE
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(here)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # for the runs, which may be processes of their own
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vljepa_core.goals import GOALS, MEASURES, judge
+from vljepa_core.recipes import differing
 from vljepa_core.records import Record
 
 # What is turned up: its name in words, and the recipe values that change along with it.
@@ -130,11 +131,10 @@ def _base(records: Sequence[Record]) -> Record:
 
 def _turned(record: Record, base: Record) -> str:
     """What was turned up from the base: a key of ``ALONG``, "nothing", or "something else"."""
-    keys = record.recipe.keys() | base.recipe.keys()
-    differing = {key for key in keys if record.recipe.get(key) != base.recipe.get(key)} - _LOOKING
-    if not differing:
+    changed = set(differing(record.recipe, base.recipe)) - _LOOKING
+    if not changed:
         return "nothing"
     for along, (_, belonging) in ALONG.items():
-        if (along in differing or along == "steps") and differing <= belonging:
+        if (along in changed or along == "steps") and changed <= belonging:
             return along
     return "something else"

@@ -22,13 +22,22 @@ import torch
 from tqdm import tqdm
 
 from vljepa_core.datasets.cache import locked
+from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.files import write_atomically
-from vljepa_core.model.networks import Network
+from vljepa_core.model.networks import Network, calibrate, load_network
 from vljepa_core.provenance import source_hash
+from vljepa_core.recipes import Recipe
 
 FORMAT = 1  # raised whenever this file changes what is stored; model/networks.py counts by its source hash
 CHUNK = 256  # images between two entries of the list
+CALIBRATED_ON = 512  # training images that the batch-norm statistics of a random network are estimated on
 BATCH = 32  # images at a time; a divisor of CHUNK, so that a resumed run meets the same batches
+
+
+def frozen_network(recipe: Recipe, dataset: Dataset) -> Network:
+    """The recipe's frozen network, its statistics estimated on training images where its weights are random."""
+    network = load_network(recipe.visual, recipe.visual_weights).requires_grad_(False)
+    return calibrate(network, dataset.images[dataset.splits["train"][:CALIBRATED_ON]])
 
 
 def cached_features(

@@ -8,7 +8,6 @@ when the job has ended.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -24,7 +23,7 @@ import submitit
 from submitit.helpers import Checkpointable
 
 from vljepa_core.files import write_atomically
-from vljepa_core.side_by_side import visible_gpus
+from vljepa_core.side_by_side import threads_each, visible_gpus
 
 A_YEAR = 365 * 24 * 60  # minutes: submitit ends local jobs after a few, unless told otherwise
 POLL_SECONDS = {"local": 0.5, "slurm": 5.0}
@@ -83,13 +82,10 @@ class Cluster:
     at_once: int = 1
     slurm: dict[str, Any] = field(default_factory=dict)
 
-
-def threads_each(cluster: Cluster) -> int | None:
-    """CPU threads of one of several local jobs: its share of the cores. None: as PyTorch finds best."""
-    if cluster.kind != "local" or cluster.at_once == 1 or "OMP_NUM_THREADS" in os.environ:
-        return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // cluster.at_once)
+    @property
+    def threads(self) -> int | None:
+        """CPU threads of one of several local jobs; None: as PyTorch finds best."""
+        return threads_each(self.at_once) if self.kind == "local" else None
 
 
 def run_jobs(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tuple[str, Job | None]]:
@@ -113,7 +109,7 @@ def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[
     executor.update_parameters(timeout_min=A_YEAR, stderr_to_stdout=True)
     gpus, slots = _gpus(), list(range(cluster.at_once))
     waiting, running = list(jobs), {}
-    environment = {"OMP_NUM_THREADS": str(threads)} if (threads := threads_each(cluster)) else {}
+    environment = {"OMP_NUM_THREADS": str(threads)} if (threads := cluster.threads) else {}
     try:
         while waiting or running:
             while waiting and slots:

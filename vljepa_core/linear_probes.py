@@ -26,6 +26,7 @@ from vljepa_core.datasets.categories import CategoryFinder
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.metrics import Metric, balanced_accuracy, mean_metric
 from vljepa_core.model.vljepa import VLJEPA
+from vljepa_core.plan_probes import unrounded
 from vljepa_core.recipes import Recipe
 from vljepa_core.resident import EVAL_BATCH
 
@@ -108,7 +109,7 @@ def frozen_plans(model: VLJEPA, seen: np.ndarray) -> np.ndarray:
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    with torch.autocast(device.type, enabled=False):  # bfloat16 would round away what is to be looked for
+    with unrounded(device):  # bfloat16 would round away what is to be looked for
         parts = [
             model.plan(torch.from_numpy(np.ascontiguousarray(seen[i : i + EVAL_BATCH])).to(device)).cpu().numpy()
             for i in range(0, len(seen), EVAL_BATCH)

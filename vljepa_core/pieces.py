@@ -7,11 +7,27 @@ character that no piece covers is spelt in bytes. The one exception is U+2581, S
 from __future__ import annotations
 
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from vljepa_core.tokenizer import BOS, BYTE_OFFSET, EOS, PAD, UNK, VOCAB_SIZE, padded
+
+
+def _learned_from(texts: list[str], ids: int) -> list[str]:
+    """The texts; where they have more different characters than there are ``ids``, without the rarer ones.
+
+    Half of the ids are then for the most frequent characters, and half for pieces of them. The texts are cut at all
+    others, which bytes spell. (SentencePiece wants an id for every character of what it learns from, or nearly.)
+    """
+    counts = Counter(character for text in texts for character in text)
+    if len(counts) <= ids:
+        return texts
+    by_count = sorted(counts, key=lambda character: (-counts[character], character))
+    rare = re.compile(f"[{re.escape(''.join(by_count[max(1, ids // 2) :]))}]+")
+    return [part for text in texts for part in rare.split(text) if part]
 
 
 class Pieces:
@@ -23,7 +39,7 @@ class Pieces:
 
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
+            sentence_iterator=iter(_learned_from(list(texts), vocab_size - VOCAB_SIZE)),
             model_writer=model,
             model_type="bpe",
             vocab_size=vocab_size,

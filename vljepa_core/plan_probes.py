@@ -6,7 +6,7 @@ The matrix of these scores goes to ``probes``, which knows what can be read from
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -19,11 +19,10 @@ from vljepa_core.metrics import Metric, mean_metric
 from vljepa_core.model.decoder import TextDecoder
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.objectives import caption_nats
-from vljepa_core.recipes import Recipe
+from vljepa_core.recipes import FEWEST_SCORED, Recipe
 from vljepa_core.resident import EVAL_BATCH, Resident
 
 SCORED = 200  # images a side of the matrix; the cost grows with its square
-FEWEST = 8  # images from which a matrix is worth looking at
 SHIFTS = 8  # other plans per caption where only the shuffle gap is wanted
 PLANS_AT_ONCE = 50  # larger batches are no faster on a CPU: they leave its cache
 GPU_PLANS_AT_ONCE = 500  # a GPU has idle units below it; 1 GiB of activations at the published size
@@ -59,7 +58,7 @@ def score_matrix(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarray
         row = [_log_likelihood(decoder, part, caption[None, :length]) for part in parts]
         rows.append(torch.cat(row))
     decoder.train(training)
-    return torch.stack(rows).double().cpu().numpy()[:, which.ravel()]
+    return torch.stack(rows).cpu().double().numpy()[:, which.ravel()]
 
 
 def score_run(
@@ -70,7 +69,7 @@ def score_run(
     ``features``: of all images of the dataset, where a frozen network's stand for them.
 
     Raises:
-        ValueError: no captioner, or fewer than ``FEWEST`` images.
+        ValueError: no captioner, or fewer than ``FEWEST_SCORED`` images.
     """
     if model.decoder is None:
         raise ValueError(f"{recipe.experiment} writes no captions, so there are none to score")
@@ -78,8 +77,8 @@ def score_run(
     split = Resident(
         select(dataset, wanted, seed, features)["val"], next(model.parameters()).device, recipe.plan_source
     )
-    if len(split) < FEWEST:
-        raise ValueError(f"{len(split)} validation images: at least {FEWEST} are needed")
+    if len(split) < FEWEST_SCORED:
+        raise ValueError(f"{len(split)} validation images: at least {FEWEST_SCORED} are needed")
     _, _, plans = caption_nats(model, split)
     return score_matrix(model.decoder, plans, split.ids)
 
@@ -93,9 +92,9 @@ def probe_plans(
     - ``mean_plan_gap``: bits per caption that the mean of all validation plans costs, over all validation images;
     - ``train_shuffle_gap``: as ``shuffle_gap``, on ``SCORED`` training images with ``SHIFTS`` other plans each.
 
-    Empty for fewer than ``FEWEST`` images of either split.
+    Empty for fewer than ``FEWEST_SCORED`` images of either split.
     """
-    if min(len(validation), len(train)) < FEWEST:
+    if min(len(validation), len(train)) < FEWEST_SCORED:
         return {}
     rows = torch.from_numpy(drawn(len(validation), scored)).to(plans.device)
     found = probes.probe(score_matrix(model.decoder, plans[rows], validation.ids[rows]))
@@ -114,7 +113,7 @@ def paired_scores(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> np.ndarra
     batches = zip(plans.split(EVAL_BATCH), ids.long().split(EVAL_BATCH), strict=True)
     parts = [_log_likelihood(decoder, *batch) for batch in batches]
     decoder.train(training)
-    return torch.cat(parts).double().cpu().numpy()
+    return torch.cat(parts).cpu().double().numpy()
 
 
 @torch.no_grad()
@@ -133,6 +132,11 @@ def _shifted_gap(model: VLJEPA, split: Resident) -> Metric:
     return mean_metric((own - np.mean(others, axis=0)) / BITS)
 
 
+def unrounded(device: torch.device) -> AbstractContextManager:
+    """Matrix products in float32, within an ``autocast`` too; on mps nothing is trained in another precision."""
+    return nullcontext() if device.type == "mps" else torch.autocast(device.type, enabled=False)
+
+
 def _log_likelihood(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> Tensor:
     """plans (B, K, D), ids (B, L) or the same for all plans (1, L) -> nats (B,).
 
@@ -140,7 +144,7 @@ def _log_likelihood(decoder: TextDecoder, plans: Tensor, ids: Tensor) -> Tensor:
     """
     if decoder.prefix_length > 0:  # else one row goes as far as the first cross-attention, where it meets the plans
         ids = ids.expand(len(plans), -1)
-    with torch.autocast(plans.device.type, enabled=False) if plans.device.type != "mps" else nullcontext():
+    with unrounded(plans.device):
         logits = decoder(plans.float(), ids[:, :-1])
     targets = ids[:, 1:].expand(len(plans), -1)
     chosen = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(dim=-1)

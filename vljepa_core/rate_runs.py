@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vljepa_core import runs
+from vljepa_core.features import frozen_network
 from vljepa_core.rate import rate_curve
 from vljepa_core.rate_record import RateCurve
 
@@ -43,7 +44,7 @@ def curve_of_run(run: runs.Prepared, path: Path | None = None, **how: Any) -> Ra
 
 def network_features(run: runs.Prepared) -> Callable[[np.ndarray], np.ndarray]:
     """The run's frozen network: images uint8 (N, S, S, 3) -> features float16 (N, P, C)."""
-    network = runs.frozen_network(run.recipe, run.dataset)
+    network = frozen_network(run.recipe, run.dataset)
 
     def features(images: np.ndarray) -> np.ndarray:
         parts = torch.from_numpy(images).split(FEATURE_BATCH)

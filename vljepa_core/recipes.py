@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from vljepa_core.experiments import ANSWERS, CHANGES, CONTROLS, STUDY, Control
 
 EXPERIMENTS = (*STUDY, *ANSWERS, *CONTROLS)
 SCALES = tuple(CHANGES)
+FEWEST_SCORED = 8  # images a side from which the matrix of captions under plans is worth looking at
 
 
 class RecipeError(ValueError):
@@ -119,7 +120,9 @@ class Recipe:
             wrong_bool = isinstance(value, bool) and field.type != "bool"
             need(isinstance(value, kind) and not wrong_bool, f"{field.name}={value!r} should be {field.type}")
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                need(math.isfinite(value) and value >= 0, f"{field.name}={value!r} should be 0 or more")
+                signed = field.name == "cross_gate_init"  # a logit
+                fits = math.isfinite(value) and (signed or value >= 0)
+                need(fits, f"{field.name}={value!r} should be {'a finite number' if signed else '0 or more'}")
         for name in _AT_LEAST_ONE:
             need(getattr(self, name) >= 1, f"{name}={getattr(self, name)} should be at least 1")
         for name, choices in _CHOICES.items():
@@ -139,6 +142,15 @@ class Recipe:
         need(self.max_length >= query_ids, f"max_length={self.max_length} can't hold the query's {query_ids} ids")
         for name in ("plan_dropout", "word_dropout_rate", "input_dropout_rate", "label_smoothing"):
             need(getattr(self, name) < 1, f"{name}={getattr(self, name)} should be below 1")
+        need(
+            self.epochs == 1 or self.warmup_epochs < self.epochs,
+            f"warmup_epochs={self.warmup_epochs} of epochs={self.epochs}: the learning rate would not come down from "
+            f"its warm-up; the study's rule, min(10, epochs / 5), is warmup_epochs={min(10, self.epochs // 5)}",
+        )
+        need(
+            self.objective != "caption" or self.scored_images >= FEWEST_SCORED,
+            f"scored_images={self.scored_images}: at least {FEWEST_SCORED}, or nothing can be said of the plans",
+        )
         self._check_interventions(need)
         need(
             self.plan_source != "table" or self.validate_on == "train",
@@ -182,6 +194,10 @@ class Recipe:
             self.align_memory == 0 or self.align_memory >= self.batch_size,
             f"align_memory={self.align_memory} holds no batch of {self.batch_size}: batch_size or more, or 0",
         )
+        need(
+            self.plan_norm != "batch" or self.batch_size > 1,
+            "plan_norm='batch' normalises over the images of a batch, and batch_size=1: 2 or more, or plan_norm=layer",
+        )
         given = [name for name in _IMAGE_ONLY if getattr(self, name) != DEFAULTS[name]]
         need(
             self.plan_source == "image" or not given,
@@ -211,7 +227,7 @@ class Recipe:
 
 
 # What a recipe of an older core, which had fewer fields, was run with.
-DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe)}
+DEFAULTS = {f.name: f.default for f in dataclasses.fields(Recipe) if f.default is not dataclasses.MISSING}
 _IMAGE_ONLY = (
     "visual visual_training encoder_rate stem plan_reads plan_norm augment pretrain align_weight align_memory "
     "words_weight hinge_weight sigreg_weight vicreg_weight"
@@ -222,8 +238,7 @@ _CAPTION_ONLY = (
 ).split()
 _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
-    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images "
-    "scored_images"
+    "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images"
 ).split()
 _CHOICES = {
     "objective": ("caption", "classify"),
@@ -286,6 +301,17 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
     return Recipe(experiment=experiment, scale=scale, **values)
 
 
+def in_full(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded recipe with what the core that made it did not have, at its default."""
+    return {**DEFAULTS, **values}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Names of the values in which two recorded recipes differ, each taken ``in_full``."""
+    one, other = in_full(one), in_full(other)
+    return [key for key in {**one, **other} if one.get(key) != other.get(key)]
+
+
 def fields_of(key: str) -> tuple[str, ...]:
     """The fields that a key sets: ``depth`` sets five, most set themselves."""
     return _ALIASES.get(key, (key,))
@@ -298,8 +324,8 @@ def changes_of(values: dict[str, Any]) -> dict[str, Any]:
     those that an older core did not have were at their defaults.
     """
     plain = recipe(values["experiment"], values["scale"]).to_dict()
-    whole = {k: {**DEFAULTS, **values}[k] for k in plain}
-    changed = {k: v for k, v in whole.items() if k != "classes" and v != plain[k]}
+    whole = in_full(values)
+    changed = {k: whole[k] for k in plain if k != "classes" and whole[k] != plain[k]}
     for short, fields in _ALIASES.items():
         if all(name in changed for name in fields) and len({changed[name] for name in fields}) == 1:
             changed[short] = [changed.pop(name) for name in fields][0]

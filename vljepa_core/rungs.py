@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_core.interventions import BUDGET, RUNGS, SINGLE
-from vljepa_core.recipes import DEFAULTS, RecipeError, did_you_mean, recipe
+from vljepa_core.recipes import RecipeError, did_you_mean, differing, in_full, recipe
 from vljepa_core.records import RECORDED, Record, read_record
 
 BASE = "run2"  # what every rung changes
@@ -122,11 +122,11 @@ def strongest(found: Found, count: int) -> dict[str, Record]:
 
 
 def _other_recipe(name: str, record: Record) -> str | None:
-    """In what a record's recipe is not its rung's; None if it is. Keys that an older core did not have are defaults."""
+    """In what a record's recipe is not its rung's; None if it is."""
     wanted = recipe(BASE, record.scale, **changes_at(name, record.scale)).to_dict()
-    have = {**DEFAULTS, **record.recipe}
-    differing = [key for key in (*wanted, *(have.keys() - wanted.keys())) if have.get(key) != wanted.get(key)]
-    if not differing:
+    changed = differing(wanted, record.recipe)
+    if not changed:
         return None
-    key = differing[0]
-    return f"{key} is {have.get(key)!r} in it, and {wanted.get(key)!r} in the rung {name}; run it again"
+    key = changed[0]
+    have = in_full(record.recipe).get(key)
+    return f"{key} is {have!r} in it, and {wanted.get(key)!r} in the rung {name}; run it again"

@@ -21,15 +21,12 @@ from vljepa_core import distributed, provenance
 from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
-from vljepa_core.features import cached_features
+from vljepa_core.features import cached_features, frozen_network
 from vljepa_core.files import data_dir, write_atomically
-from vljepa_core.model.networks import Network, calibrate, load_network
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.recipes import Recipe, recipe
+from vljepa_core.recipes import Recipe, RecipeError, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record, recorded
 from vljepa_core.train import Trained, choose_device, precision_of, train
-
-CALIBRATED_ON = 512  # training images that the batch-norm statistics of a random network are estimated on
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,11 @@ def prepare(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed={seed!r}: a whole number from 0, e.g. seed=1")
     dataset = load_dataset(data, wanted, data_dir() / "cache", progress)
-    if wanted.objective == "classify" and "classes" not in changes:
-        wanted = dataclasses.replace(wanted, classes=len(dataset.categories))
+    if wanted.objective == "classify":
+        there = len(dataset.categories)
+        if changes.get("classes", there) != there:
+            raise RecipeError(f"classes={changes['classes']}: {dataset.name} has {there} categories; leave classes out")
+        wanted = dataclasses.replace(wanted, classes=there)
     key = hashlib.sha256()
     for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
         key.update(part.encode())
@@ -85,12 +85,6 @@ def with_features(run: Prepared, progress: bool = False) -> Prepared:
         return run
     seen = _features(run.recipe, run.dataset, progress)
     return dataclasses.replace(run, examples=select(run.dataset, run.recipe, run.seed, seen), features=seen)
-
-
-def frozen_network(recipe: Recipe, dataset: Dataset) -> Network:
-    """The recipe's frozen network, its statistics estimated on training images where its weights are random."""
-    network = load_network(recipe.visual, recipe.visual_weights).requires_grad_(False)
-    return calibrate(network, dataset.images[dataset.splits["train"][:CALIBRATED_ON]])
 
 
 def _features(recipe: Recipe, dataset: Dataset, progress: bool) -> np.ndarray:
@@ -210,6 +204,10 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
     seconds = trained.seconds + time.monotonic() - clock
     weights = save({name: t.cpu().contiguous() for name, t in trained.model.state_dict().items()})
     write_atomically(run.folder / "weights.safetensors", weights)
+    # The row of the weights that were judged: with keep_best not always the last epoch's.
+    of_weights = trained.history[-1]
+    if run.recipe.keep_best:
+        of_weights = min(trained.history, key=lambda row: row["val_loss"])
     record = Record(
         format=FORMAT,
         experiment=run.recipe.experiment,
@@ -231,7 +229,7 @@ def _make(run: Prepared, device: torch.device, progress: bool) -> Record:
         metrics={
             **{name: dataclasses.asdict(metric) for name, metric in judged.metrics.items()},
             "train_loss": {
-                "value": trained.history[-1]["train_loss"],
+                "value": of_weights.get("train_loss"),  # none at epoch 0
                 "low": None,
                 "high": None,
                 "n": len(run.examples["train"]),

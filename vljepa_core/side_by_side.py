@@ -19,6 +19,8 @@ from typing import IO
 
 from tqdm import tqdm
 
+from vljepa_core.datasets.workers import cpus
+
 POLL_SECONDS = 0.2
 LINES_OF_A_FAILURE = 15
 
@@ -39,6 +41,14 @@ def gpus_to_share(device: str) -> list[str]:
     return visible_gpus() if device == "cuda" else []
 
 
+def threads_each(runs: int) -> int | None:
+    """CPU threads of each of several runs at a time: its share of the CPUs that this process may use.
+
+    None, for as PyTorch finds best: of a run alone, and where OMP_NUM_THREADS says it already.
+    """
+    return None if runs == 1 or "OMP_NUM_THREADS" in os.environ else max(1, cpus() // runs)
+
+
 def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: int, gpus: Sequence[str] = ()) -> int:
     """Run the commands, ``jobs`` at a time in order, and print what each printed when it has ended.
 
@@ -53,7 +63,9 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
     waiting = list(zip(names, commands, strict=True))
     running: list[tuple[str, subprocess.Popen, IO[str], str | None]] = []
     failed = 0
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), "VLJEPA_QUIET": "1"}
+    environment = {**os.environ, "VLJEPA_QUIET": "1"}
+    if (threads := threads_each(jobs)) is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     bar = tqdm(total=len(waiting), unit="run", mininterval=0.5 if sys.stderr.isatty() else 30, leave=False)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -81,11 +81,12 @@ def cpu_multiplies_in_bfloat16() -> bool:
 def precision_of(recipe: Recipe, device: torch.device) -> str:
     """``float32`` or ``bfloat16``, in which a recipe is trained on this device.
 
-    As the recipe says, but in float32 on a CPU that does not multiply in bfloat16; ``auto`` is bfloat16 on CUDA alone.
+    As the recipe says, but in float32 on a CPU that does not multiply in bfloat16, and on mps; ``auto`` is bfloat16 on
+    CUDA alone.
     """
     if recipe.precision == "auto":
         return "bfloat16" if device.type == "cuda" else "float32"
-    if device.type == "cpu" and not cpu_multiplies_in_bfloat16():
+    if device.type == "mps" or (device.type == "cpu" and not cpu_multiplies_in_bfloat16()):
         return "float32"
     return recipe.precision
 

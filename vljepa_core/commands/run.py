@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vljepa_core.commands.changes import parse_changes
-from vljepa_core.commands.rungs import rung_command, rungs_command
+from vljepa_core.commands.rungs import failures, rung_command, rungs_command
 from vljepa_core.recipes import EXPERIMENTS, RecipeError, recipe
 from vljepa_core.rungs import BASE, changes_at
-from vljepa_core.side_by_side import gpus_to_share, side_by_side
+from vljepa_core.side_by_side import gpus_to_share, side_by_side, threads_each
 
 if TYPE_CHECKING:
     from vljepa_core.runs import Prepared
@@ -61,7 +61,7 @@ def add_run_command(commands: argparse._SubParsersAction) -> argparse.ArgumentPa
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Make or load the records: one after another, or several at a time."""
+    """Make or load the records, one after another or several at a time; 0 if all have one, 1 if something failed."""
     from vljepa_core import distributed
     from vljepa_core.train import choose_device
 
@@ -88,13 +88,21 @@ def run_command(options: argparse.Namespace) -> int:
         asked.sort(key=lambda each: -each.seconds)
         gpus = gpus_to_share(str(choose_device(options.device)))
         return int(side_by_side([each.name for each in asked], [each.command for each in asked], jobs, gpus) > 0)
+    failed = []
     for each in asked[: len(options.experiment)]:
-        _run_alone(each, options)
-    failed = 0
+        try:
+            _run_alone(each, options)
+        except failures() as error:
+            failed.append(each.name)
+            print(f"{each.name}: FAILED, {error}", file=sys.stderr, flush=True)
+    rungs_failed = 0
     if options.rungs:
-        failed = rungs_command(argparse.Namespace(**{**vars(options), "name": options.rungs, "seed": [options.seed]}))
+        named = {**vars(options), "name": options.rungs, "seed": [options.seed]}
+        rungs_failed = rungs_command(argparse.Namespace(**named))
+    if failed:
+        print(f"failed: {', '.join(failed)}; the same command tries again", file=sys.stderr)
     distributed.leave()
-    return failed
+    return 1 if failed or rungs_failed else 0
 
 
 def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> None:
@@ -102,11 +110,15 @@ def _estimate(asked: list[_Asked], options: argparse.Namespace, jobs: int) -> No
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds, human_time
 
+    threads = threads_each(jobs)
     for each in asked:
         place = (each.experiment, options.scale, options.data, options.seed)
         prepared: Prepared = runs.prepare(*place, progress=True, features=False, **each.changes)
         if options.fresh or runs.finished_record(prepared.folder) is None:
-            each.seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, jobs)
+            try:
+                each.seconds = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
+            except failures() as error:  # so will the run say
+                print(f"{each.name}: no estimate, {error}", file=sys.stderr)
     missing = [each for each in asked if each.seconds]
     if missing:
         total = sum(each.seconds for each in missing) / jobs

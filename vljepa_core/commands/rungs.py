@@ -89,7 +89,7 @@ def rungs_command(options: argparse.Namespace) -> int:
             _say(f"{number}/{len(asked)}  {run.label}: training")
         try:
             record = run_rung(run.name, options.scale, options.data, run.seed, options.device)
-        except (FloatingPointError, RuntimeError) as error:  # a loss that is not finite, memory that is not there
+        except failures() as error:
             failed.append(run)
             print(f"{number}/{len(asked)}  {run.label}: FAILED, {error}", file=sys.stderr, flush=True)
             continue
@@ -110,6 +110,16 @@ def rungs_command(options: argparse.Namespace) -> int:
         _say(f"failed: {'; '.join(run.label for run in failed)}; the same command tries again")
     distributed.leave()
     return 1 if failed else 0
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What ends one run and not those after it: a loss that is not finite, memory that is not there.
+
+    Of several processes that make a run together, one without memory ends: the others would wait for it.
+    """
+    from vljepa_core import distributed
+
+    return (FloatingPointError, RuntimeError) if distributed.size() == 1 else (FloatingPointError,)
 
 
 def rung_command(name: str, seed: int, options: argparse.Namespace) -> list[str]:
@@ -143,12 +153,11 @@ def _left(asked: list[_Run]) -> str:
 
 def _found(record: Any) -> str:
     """What a record says about the collapse, in a few words."""
-    bits, unique = record.metrics["infonce"], record.metrics["greedy_unique"]
-    distinct = round(unique["value"] * unique["n"])
-    return (
-        f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}], "
-        f"{distinct} of {unique['n']} greedy captions distinct"
-    )
+    bits, unique = record.metrics.get("infonce"), record.metrics["greedy_unique"]
+    shown = "InfoNCE not measured, too few images"
+    if bits is not None:
+        shown = f"InfoNCE {bits['value']:.2f} bits [{bits['low']:.2f}, {bits['high']:.2f}]"
+    return f"{shown}, {round(unique['value'] * unique['n'])} of {unique['n']} greedy captions distinct"
 
 
 def _say(text: str) -> None:

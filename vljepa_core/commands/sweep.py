@@ -202,16 +202,13 @@ def _keep_folder(asked: str | None, name: str) -> Path | None:
 
 def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) -> list[Run]:
     """Recipes and data of all runs, checked; how long what is missing may take."""
-    import torch
-
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds
-    from vljepa_core.jobs import threads_each
 
     seen: dict[Path, Point] = {}
     times: dict[str, float] = {}  # seeds take the same time
     found = []
-    here = torch.get_num_threads()
+    threads = _cluster(options).threads
     for point in asked:
         prepared = runs.prepare(*point.place, progress=True, features=False, **point.changes)
         if (twin := seen.setdefault(prepared.folder, point)) is not point:
@@ -225,9 +222,7 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
         if estimate and state != "finished":
             key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
             if key not in times:
-                torch.set_num_threads(threads_each(_cluster(options)) or here)
-                times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device)
-                torch.set_num_threads(here)
+                times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
             run.estimate = times[key]
         found.append(run)
     return found

@@ -13,6 +13,8 @@ from PIL import Image
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, setting, title
 
+LEFT_OUT = "(left out: repeats a person's caption)"  # by ``records.keep``
+
 
 def caption_grid(examples: Any, record: Any, n: int = 8, image_ids: Sequence[Any] | None = None) -> Display:
     """Pictures with their reference, greedy and sampled captions.
@@ -43,11 +45,14 @@ def caption_grid(examples: Any, record: Any, n: int = 8, image_ids: Sequence[Any
             "are these the examples that the run was made on?"
         )
     cells = [_cell(examples, position[key], rows[key]) for key in wanted]
-    distinct = len({rows[key]["greedy"] for key in wanted})
+    greedy = [rows[key]["greedy"] for key in wanted if "greedy" in rows[key]]
+    distinct = len(set(greedy))
     alt = (
         f"{len(wanted)} validation images with the captions of {title(record)}: "
         f"{distinct} distinct greedy {'caption' if distinct == 1 else 'captions'} among them."
     )
+    if left_out := len(wanted) - len(greedy):
+        alt += f" {left_out} that repeat a person's caption are left out."
     chosen = "evenly spaced" if image_ids is None else "chosen by id"
     note = f"{title(record)} ({setting(record)}): {len(wanted)} of {len(rows)} validation images, {chosen}."
     grid = f'<div class="grid">{"".join(cells)}</div><figcaption>{escape(note)}</figcaption>'
@@ -72,6 +77,11 @@ def sample_grid(examples: Any, n: int = 8) -> Display:
     return Display(f'<figure class="vljepa">{grid}</figure>', alt)
 
 
+def _nothing(text: str | None) -> str:
+    """In place of an empty caption, or of one that the record lacks."""
+    return f"<i class=none>{'(empty)' if text is not None else escape(LEFT_OUT)}</i>"
+
+
 def _cell(examples: Any, index: int, row: dict | None = None) -> str:
     reference = examples.texts[index]
     pixels = np.asarray(examples.images[index])
@@ -81,10 +91,9 @@ def _cell(examples: Any, index: int, row: dict | None = None) -> str:
     if row is None:
         named = [(str(i), text) for i, text in enumerate(examples.references[index], 1)]
     else:
-        named = [("reference", reference), ("greedy", row["greedy"]), ("t = 0.7", row["sampled"])]
+        named = [("reference", reference), ("greedy", row.get("greedy")), ("t = 0.7", row.get("sampled"))]
     texts = "".join(
-        f"<dt>{name}</dt><dd>{escape(text) if text.strip() else '<i class=none>(empty)</i>'}</dd>"
-        for name, text in named
+        f"<dt>{name}</dt><dd>{escape(text) if text and text.strip() else _nothing(text)}</dd>" for name, text in named
     )
     return (
         f'<figure><img src="{png_uri(pixels)}" alt="{alt}" width="{pixels.shape[1]}" '

@@ -12,7 +12,8 @@ from vljepa_core.figures.style import styled
 from vljepa_core.figures.units import PROBES, unit_of
 from vljepa_core.metrics import Metric
 
-_FROZEN = ("probe_untrained", "probe_untrained_fp16", "probe_plan", "probe_plan_fp16")
+# Read of each run; the first only where a frozen network stands before the plan.
+_FROZEN = ("probe_features", "probe_untrained", "probe_untrained_fp16", "probe_plan", "probe_plan_fp16")
 
 
 @styled
@@ -21,7 +22,7 @@ def category_bars(test3: Any, captioners: Iterable[Any]) -> Display:
 
     Args:
         test3: a run of Test 3; what does not depend on a plan is read from its record.
-        captioners: captioning runs of the same images, whose frozen plans are read.
+        captioners: captioning runs of the same images, whose frozen plans (and network) are read.
 
     Raises:
         ValueError: the record of ``test3`` holds no probes.

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.reading import TITLES, get, metric, setting, settings
+from vljepa_core.figures.reading import TITLES, as_made, get, metric, setting, settings
 from vljepa_core.figures.style import AMBER, GREEN, INK, ORIGIN, PURPLE, new_figure, styled
 from vljepa_core.figures.units import is_share, number, unit_of
 from vljepa_core.published import PUBLISHED
@@ -62,7 +62,7 @@ def metric_bars(
         baselines: vertical lines, label to value in the metric's own unit.
 
     Raises:
-        ValueError: there are no records, or the recorded runs of one experiment differ in data or scale.
+        ValueError: there are no records, or the recorded runs of one experiment differ in data, scale or recipe.
     """
     records, recorded, baselines = list(records), list(recorded), baselines or {}
     if not records:
@@ -111,6 +111,8 @@ def _bars(name: str, record: Any, recorded: list[Any]) -> list[_Bar]:
             f"recorded runs of {get(record, 'experiment')} on {' and on '.join(sorted(places))} can't share "
             "a bar: pass those of one"
         )
+    if len({as_made(run) for run in recorded}) > 1:
+        raise ValueError(f"recorded runs of {get(record, 'experiment')} of several recipes can't share a bar")
     run = PUBLISHED.get(get(record, "experiment"))
     reported = run.metrics.get(name) if run else None
     return [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from vljepa_core.experiments import RUN6
-from vljepa_core.recipes import recipe
+from vljepa_core.recipes import in_full, recipe
 from vljepa_core.tokenizer import VOCAB_SIZE
 
 TITLES = {
@@ -62,6 +62,11 @@ def _plan(experiment: str, scale: str) -> tuple[int, int]:
     return plain.plan_vectors, plain.dim
 
 
+def as_made(record: Any) -> tuple[tuple[str, Any], ...]:
+    """The whole recipe, to group by: what runs have in common that may be averaged as seeds of one another."""
+    return tuple(sorted(in_full(get(record, "recipe", {})).items()))
+
+
 def settings(records: list[Any]) -> str:
     """What several runs ran on, seeds together: "flickr8k, laptop, seeds 0, 1; scenes, laptop, seed 0"."""
     seeds: dict[str, list[str]] = {}
@@ -71,6 +76,11 @@ def settings(records: list[Any]) -> str:
         if seed not in seeds[where]:
             seeds[where].append(seed)
     return "; ".join(f"{w}, seed{'s' if len(s) > 1 else ''} {', '.join(s)}" for w, s in seeds.items())
+
+
+def one_each_seed(records: Iterable[Any]) -> list[Any]:
+    """The last record of each seed: a committed one and this build's of the same run are no two seeds."""
+    return list({get(record, "seed"): record for record in records}.values())
 
 
 def place(records: list[Any]) -> str:

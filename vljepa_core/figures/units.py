@@ -73,6 +73,7 @@ METRICS: dict[str, Unit] = {
     "probe_chance": Unit("guessing by the classes' frequencies", "share", "% of images"),
     "probe_colour": Unit("linear probe of the colour histogram", "share", "% of images"),
     "probe_pixels": Unit("linear probe of raw pixels", "share", "% of images"),
+    "probe_features": Unit("linear probe of the frozen network's features", "share", "% of images"),
     "probe_untrained": Unit("linear probe of the untrained plan", "share", "% of images"),
     "probe_untrained_fp16": Unit("linear probe of the untrained plan in fp16", "share", "% of images"),
     "probe_plan": Unit("linear probe of the frozen plan", "share", "% of images"),

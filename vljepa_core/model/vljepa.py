@@ -128,10 +128,15 @@ class VLJEPA(nn.Module):
 
 
 def visual_encoder(recipe: Recipe) -> VisualEncoder | FeatureTokens:
-    """The visual encoder that a recipe names, with its initial weights."""
+    """The visual encoder that a recipe names, with its initial weights.
+
+    A frozen ViT counts as such from here on, so that its weights are not taken for trainable ones; where it is
+    pretrained, training thaws it for as long (``train.Trainer``).
+    """
     r = recipe
     if r.visual == "vit":
-        return VisualEncoder(r.image_size, r.patch_size, r.dim, r.heads, r.visual_depth, r.mlp_ratio, r.stem)
+        encoder = VisualEncoder(r.image_size, r.patch_size, r.dim, r.heads, r.visual_depth, r.mlp_ratio, r.stem)
+        return encoder.requires_grad_(r.visual_training == "trained")
     from vljepa_core.model.networks import feature_shape, load_network  # here: few recipes want its packages
 
     weights = "random" if torch.get_default_device().type == "meta" else r.visual_weights  # meta: shapes alone

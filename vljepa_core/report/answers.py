@@ -12,7 +12,7 @@ from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
 from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import in_another_form, setting, settings, title
+from vljepa_core.figures.reading import as_made, in_another_form, one_each_seed, setting, settings, title
 from vljepa_core.figures.tables import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
 from vljepa_core.recipes import Recipe
@@ -27,13 +27,13 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
 
     Args:
         experiment: "run5" or "run6".
-        records: of it.
+        records: of it; of one place and seed the last is the one that is in the mean.
         blind: trained blind models; a record that has its partner among them is compared with it.
     """
     blind = list(blind)
     columns = [(_where([record]), [judge(record, blind)]) for record in records]
     for place in dict.fromkeys(map(_place, records)):
-        seeds = [record for record in records if _place(record) == place]
+        seeds = one_each_seed(record for record in records if _place(record) == place)
         if len(seeds) > 1:
             columns.append((f"mean, {_where(seeds)}", [judge(record, blind) for record in seeds]))
     head = ["measure", "floor", "goal", *(escape(name) for name, _ in columns)]
@@ -55,7 +55,7 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
 def _place(record: Record) -> tuple:
     """What seeds of one experiment have in common; nothing else may be averaged."""
     made = record.scale, record.dataset["n_train"], record.provenance["steps"]
-    return record.data, *made, in_another_form(record)
+    return record.data, *made, in_another_form(record), as_made(record)
 
 
 def _where(records: list[Record]) -> str:
@@ -282,12 +282,12 @@ def memory_table(records: Sequence[Record]) -> Display:
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         kind = _ORDER.index(record.experiment), record.recipe.get("decoder_memory", 0), record.recipe["plan_vectors"]
-        *data, form = _place(record)
+        *data, form, made = _place(record)
         spelt = record.recipe["vocab_size"]
-        groups.setdefault((*data, spelt, *kind, form), []).append(record)
+        groups.setdefault((*data, spelt, *kind, form, made), []).append(record)
     rows = []
-    for (*_, memory, vectors, _), seeds in sorted(groups.items()):
-        found = sorted(seeds, key=lambda record: record.seed)
+    for (*_, memory, vectors, _, _), seeds in sorted(groups.items()):
+        found = sorted(one_each_seed(seeds), key=lambda record: record.seed)
         gains = [with_gain(record, twins).metrics.get("gain_over_blind") for record in found]
         blind = found[0].recipe["plan_source"] == "none"
         constant = [f"{vectors} of its one plan"] * blind + [f"{memory} of its memory"] * bool(memory)

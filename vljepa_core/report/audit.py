@@ -9,11 +9,12 @@ from typing import Any
 
 from vljepa_core.differences import Difference
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import TITLES, metric, setting, settings
+from vljepa_core.figures.reading import TITLES, as_made, metric, one_each_seed, setting, settings
 from vljepa_core.figures.tables import NOT_MEASURED, html_table, with_interval
 from vljepa_core.figures.units import counted, number, unit_of
 from vljepa_core.ladder import Rung
 from vljepa_core.published import PUBLISHED
+from vljepa_core.recipes import in_full
 from vljepa_core.records import Record
 from vljepa_core.rungs import WORTH_NAMING, uses_plan
 from vljepa_core.tokenizer import VOCAB_SIZE
@@ -97,9 +98,8 @@ def _seeds_together(records: Iterable[Record]) -> list[list[Record]]:
     """Records that differ in nothing but their seeds, in the order in which each run came first."""
     found: dict[tuple[Any, ...], list[Record]] = {}
     for r in records:
-        recipe = tuple(sorted(r.recipe.items()))
-        found.setdefault((r.experiment, r.data, r.scale, recipe, r.dataset["n_train"]), []).append(r)
-    return [sorted(same, key=lambda r: r.seed) for same in found.values()]
+        found.setdefault((r.experiment, r.data, r.scale, as_made(r), r.dataset["n_train"]), []).append(r)
+    return [sorted(one_each_seed(same), key=lambda r: r.seed) for same in found.values()]
 
 
 def _each(records: Sequence[Record], told: Callable[[Record], str]) -> str:
@@ -116,17 +116,19 @@ def _loss_floors(record: Record) -> str:
     """What the loss is to be read between: knowing every byte, and knowing every caption but not the image.
 
     A blind model that has the n captions by heart spends log n nats on which of them it is, a little less where some
-    are the same, and what label smoothing costs it on every byte.
+    are the same, and what label smoothing costs it on every id. An id is one byte, or more of them in a run in pieces;
+    how many, its record does not say, so that what smoothing costs a byte is known as a bound there.
     """
-    smoothing = record.recipe["label_smoothing"]
-    floor = -math.log(1 - smoothing + smoothing / VOCAB_SIZE)  # what such a model was taught to be sure of
-    said = f"{number('val_loss', floor)} for a model that knows every byte"
+    smoothing, vocabulary = (in_full(record.recipe)[key] for key in ("label_smoothing", "vocab_size"))
+    floor = -math.log(1 - smoothing + smoothing / vocabulary)  # what such a model was taught to be sure of
+    bound = "at most " if smoothing > 0 and vocabulary > VOCAB_SIZE else ""
+    said = f"{bound}{number('val_loss', floor)} for a model that knows every byte"
     nats = [row["nats"] for row in record.captions]
     if not _by_heart(record) or not nats:
         return said
     captions_per_byte = record.value("val_loss") * len(nats) / sum(nats)
     blind = floor + math.log(len(nats)) * captions_per_byte
-    return f"{said}, {number('val_loss', blind)} for a blind one that knows all {len(nats):,} captions"
+    return f"{said}, {bound}{number('val_loss', blind)} for a blind one that knows all {len(nats):,} captions"
 
 
 def _carried(record: Record) -> str | None:

@@ -10,10 +10,11 @@ from typing import Any
 from vljepa_core.blind import mismatch, with_gain
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import (
+    as_made,
     at_random_weights,
     get,
-    in_another_form,
     metric,
+    one_each_seed,
     series,
     setting,
     settings,
@@ -165,12 +166,13 @@ def category_table(test3: Any, captioners: Iterable[Any]) -> Display:
 
     Args:
         test3: a run of Test 3.
-        captioners: captioning runs; their own plans, frozen.
+        captioners: captioning runs; their own plans, frozen, and what a frozen network of theirs had to offer.
     """
     runs = [test3, *captioners]
     head = ["read from", *(f"{escape(title(run))}<small>{escape(setting(run))}</small>" for run in runs)]
     rows = []
-    for name in (*PROBES, "accuracy"):
+    probes = [name for name in PROBES if name != "probe_features" or any(metric(run, name) for run in runs)]
+    for name in (*probes, "accuracy"):
         label = "trained end to end" if name == "accuracy" else unit_of(name).label
         balanced = "balanced_accuracy" if name == "accuracy" else f"{name}_balanced"
         cells = []
@@ -232,12 +234,12 @@ def verdict_table(records: Iterable[Any], recorded: Mapping[str, Sequence[Any]])
 
 
 def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
-    """Runs on the same data at the same scale, in the same form, belong together; nothing else may be averaged."""
+    """Runs of one recipe on the same data at the same scale belong together; nothing else may be averaged."""
     groups: dict[tuple, list[Any]] = {}
     for run in recorded:
         data = get(get(run, "dataset", {}), "name") or get(run, "data")
-        groups.setdefault((data, get(run, "scale"), in_another_form(run)), []).append(run)
-    return list(groups.values())
+        groups.setdefault((data, get(run, "scale"), as_made(run)), []).append(run)
+    return [one_each_seed(runs) for runs in groups.values()]
 
 
 def _origin(runs: list[Any], source_hash: str) -> str:
