@@ -199,7 +199,9 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
     ]
     head = ["rung", "bits needed", "InfoNCE, bits", "bits spent on a caption",
             "distinct greedy captions", "plan cosine", ""]  # fmt: skip
-    return html_table("Scale of known bits: what a caption needs from its picture, and what arrives, in bits.", head, rows)
+    return html_table(
+        "Scale of known bits: what a caption needs from its picture, and what arrives, in bits.", head, rows
+    )
 
 
 def audit_verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Display:
