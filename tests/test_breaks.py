@@ -390,3 +390,12 @@ def test_what_a_part_of_run_5_brings_is_paired_over_images_seed_by_seed() -> Non
     with pytest.raises(ValueError, match="same validation images"):
         report.parts_table({"run5": whole, "run5_without_words": other})
     assert "no rung of these is recorded" in report.parts_table({"align": seeds(0.0)}).html
+
+
+def test_other_values_have_a_row_each_named_by_what_sets_them_apart() -> None:
+    strong = [made_up(bits=b, seed=seed, recipe={"align_weight": 3.0}) for seed, b in enumerate((0.2, 0.0))]
+    weak = [made_up(bits=0.0, recipe={"sigreg_weight": 1.0, "diversity_weight": 0.0})]
+    table = report.values_table([*strong, *weak])
+    first, second = (cells(table, name) for name in ("align_weight=3.0", "diversity_weight=0.0, sigreg_weight=1.0"))
+    assert "0.20" in first[0] and "0.00" in first[0] and first[-1] == "breaks the collapse in 1 of 2 seeds"
+    assert "0.00" in second[0] and second[-1] == "collapses"

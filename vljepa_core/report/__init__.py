@@ -2,7 +2,7 @@
 returns what a notebook displays.
 
 ``setting`` tells what was run, ``results`` what came out of one experiment, ``audit``, ``breaks``, ``answers`` and
-``rate`` what chapters 8 to 10 ask of all of them.
+``rate`` what chapters 8 to 11 ask of all of them.
 """
 
 from vljepa_core.figures.tables import bullets
@@ -29,6 +29,7 @@ from vljepa_core.report.breaks import (
     parts_table,
     rung_summary,
     rung_table,
+    values_table,
 )
 from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
 from vljepa_core.report.results import category_table, probe_table, results_table, verdict, verdict_table
@@ -62,6 +63,7 @@ __all__ = [
     "results_table",
     "rung_summary",
     "rung_table",
+    "values_table",
     "verdict",
     "verdict_table",
 ]

@@ -12,8 +12,10 @@ from vljepa_core.figures.tables import NOT_MEASURED, a_line_each, bullets, html_
 from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
+from vljepa_core.recipes import changes_of
 from vljepa_core.records import Record
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, Found, broke, group_of
+from vljepa_core.sweeps import varying_keys
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them."
 # What the plan is given to see -> the rung that reads it through the query, as published, and that which does directly.
@@ -108,6 +110,31 @@ def encoders_table(found: Found) -> Display:
         "brackets: 95% intervals over images."
     )
     return html_table(note, ["what the plan is given to see", "through the query, as published", "directly"], rows)
+
+
+def values_table(records: Sequence[Record]) -> Display:
+    """Single changes of Run 2 at other values than the ladder's rungs have: a row each, by what sets it apart.
+
+    Args:
+        records: of one dataset at one scale, which differ in recipe or seed.
+    """
+    varying = set(varying_keys(records))
+    by_value: dict[str, list[Record]] = {}
+    for record in records:
+        values = [f"{key}={value}" for key, value in changes_of(record.recipe).items() if key in varying]
+        by_value.setdefault(", ".join(values), []).append(record)
+    rows = [
+        [
+            escape(values),
+            a_line_each(same, _bits),
+            a_line_each(same, lambda r: _metric(r, "plan_variance_share")),
+            a_line_each(same, lambda r: _metric(r, "greedy_unique")),
+            outcome(same),
+        ]
+        for values, same in by_value.items()
+    ]
+    head = ["of Run 2's recipe", "InfoNCE, bits", "plan variance between images", "distinct greedy captions", "found"]
+    return html_table(f"Other values of what the rungs change, {place(list(records))}.", head, rows)
 
 
 def outcome(records: Sequence[Record]) -> str:
