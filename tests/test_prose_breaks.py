@@ -148,3 +148,21 @@ def test_chapter_9_says_what_parts_of_run_5_bring_to_its_decoder() -> None:
         f"diversity {told['plain_loss']}, memory {told['memory']}, the other captions {told['all_captions']}." in text
     )
     assert all(0.5 < m.value < 1.5 for m in saved["alignment"]) and "Alignment saves about 1 bit." in text
+
+
+def test_chapter_9_says_that_the_collapse_stays_at_other_weights() -> None:
+    found = recorded_sweep("weights")
+    text = chapter(9)
+    assert len(found) == 7 and not any(broke([record]) for record in found)
+    assert {r.data for r in found} == {"flickr8k"} and {r.seed for r in found} == {0}
+    assert "The collapse stays with all seven, as was expected." in text
+    (sigreg,) = (r for r in found if r.recipe["sigreg_weight"])
+    assert sigreg.recipe["sigreg_weight"] == 20 * RUNGS["sigreg"].changes["sigreg_weight"]
+    assert sigreg.value("plan_variance_share") < 0.001
+    for key, said in (("align_weight", "(0.3)"), ("words_weight", "(0.1)")):
+        name = key.removesuffix("_weight")
+        assert f"({RUNGS[name].changes[key]})" == said
+        ours = RUNGS["run5"].changes[key]
+        assert {r.recipe[key] / ours for r in found} - {0} == {1, {"align": 3, "words": 4}[name]}
+    ours = [RUNGS["run5"].changes[key] for key in ("align_weight", "words_weight")]
+    assert f"than in Run 5 ({ours[0]} and {ours[1]})" in text
