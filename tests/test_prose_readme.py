@@ -12,7 +12,7 @@ from tests.prose import chapter, in_pieces, readme, seeds_of, without_memory
 from vljepa_core import ladder
 from vljepa_core.blind import gain_over_blind
 from vljepa_core.goals import GOALS, INTERVAL_SHARE, judge
-from vljepa_core.rate_record import recorded_curves
+from vljepa_core.rate_record import recorded_curves, smallest
 from vljepa_core.records import Record, recorded
 from vljepa_core.rungs import WORTH_NAMING, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
@@ -185,30 +185,54 @@ def test_chapter_8_says_what_its_scale_of_known_bits_shows() -> None:
 
 def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
     front, text = readme(), chapter(11)
-    bare, today = sorted((c for c in recorded_curves() if c.data == "flickr8k"), key=lambda c: c.recipe["image_size"])
-    assert bare.recipe.get("decoder_memory", 0) == 0 and bare.recipe["image_size"] == 128
-    form = ("decoder_memory", "image_size", "vocab_size")
-    assert [today.recipe[key] for key in form] == [16, 224, 1_024]
-    smallest = {}
-    for curve in (bare, today):
-        enough = [r for r in curve.measured() if min(r["bits_kept"]["value"], r["cider_kept"]["value"]) >= 0.9]
-        for kind in ("plan", "image"):
-            those = [r for r in enough if r["kind"] == kind]
-            smallest[curve is today, kind] = min(those, key=lambda r: r["bytes"], default=None)
-        plan = smallest[curve is today, "plan"]
-        kept, cider = plan["bits_kept"], plan["cider_kept"]["value"]
-        share = f"{kept['value']:.0%} [{kept['low']:.0%}, {kept['high']:.0%}]"
-        assert f"{share} of its {np.mean(curve.reference['bits']):.2f} bits and {cider:.0%} of its CIDEr in" in front
-        assert f"{plan['bytes']:.1f}" == "7.6" and f"({curve.plan_bytes:,} bytes)" in front
-    assert "CIDEr in 7.6 bytes an image, on average" in front and "16 steps each, 7.6 bytes coded" in text
-    assert f"as a file, {smallest[False, 'image']['bytes']:,.0f} bytes keep 90%." in front
-    assert smallest[True, "image"] is None
-    most = max(r["most_bytes"] for r in today.measured("image"))
-    assert f"files tried, up to {most:,} bytes, none keeps 90% of both" in front
-    assert {next(r for r in c.measured("plan"))["infonce"]["n"] for c in (bare, today)} == {150}
-    assert np.mean(today.reference["bits"]) / np.mean(bare.reference["bits"]) == pytest.approx(1.5, abs=0.05)
-    kept = smallest[True, "plan"]["bits_kept"]
-    assert f"({kept['value']:.0%}, {100 * kept['low']:.0f} to {100 * kept['high']:.0f})" in text
-    (binary,) = (r for r in today.measured() if r["name"] == "1 x 128, binary")
-    shares = [f"{binary[name]['value']:.0%}" for name in ("bits_kept", "cider_kept")]
-    assert f"number, {binary['bytes']} bytes in all, keeps {shares[0]} of the bits and {shares[1]} of CIDEr" in text
+    first, second, third = (c for c in recorded_curves() if c.data == "flickr8k")
+    form = ("decoder_memory", "image_size", "vocab_size", "dim")
+    told = [[c.recipe.get(key, 0) for key in form] for c in (first, second, third)]
+    assert told == [[0, 128, 260, 128], [16, 224, 1_024, 128], [16, 224, 1_024, 256]]
+    assert {c.measured("plan")[0]["infonce"]["n"] for c in (first, second, third)} == {
+        150
+    } and third.plan_bytes == 8_192
+
+    def kept(row: dict, name: str = "bits_kept") -> str:
+        """``91% [84%, 96%]``."""
+        return "{value:.0%} [{low:.0%}, {high:.0%}]".format(**row[name])
+
+    for curve in (first, second):
+        fewest = smallest(curve, "plan")
+        assert f"{fewest['bytes']:.1f}" == "7.6"
+        assert fewest["bytes"] == min(r["bytes"] for r in curve.measured("plan")), "the fewest that were tried"
+        bits, share = np.mean(curve.reference["bits"]), fewest["bits_kept"]
+        if curve is first:
+            assert f"The first keeps {share['value']:.0%} of its {bits:.2f} bits in 7.6 bytes" in text
+        else:
+            found = f"{share['value']:.0%}, {100 * share['low']:.0f} to {100 * share['high']:.0f}"
+            assert f"all of its {bits:.2f} bits ({found}) and {fewest['cider_kept']['value']:.0%} of CIDEr." in text
+    four, two, one = (third.row(f"16 x 256, principal components, {n} bytes") for n in (4, 2, 1))
+    bits, cider = (
+        f"{np.mean(third.reference['bits']):.2f}",
+        [f"{r['cider_kept']['value']:.0%}" for r in (four, two, one)],
+    )
+    assert (
+        f"brings {bits} bits. Of its 8,192 bytes {four['bytes']:.1f} an image, on average, keep {kept(four)} of"
+        in front
+    )
+    assert f"of the bits and {cider[0]} of CIDEr, {two['bytes']:.1f} keep {kept(two)} and {cider[1]}, and at" in front
+    assert f"at {one['bytes']:.1f} bytes it ends: {one['bits_kept']['value']:.0%} and {cider[2]} (one seed" in front
+    assert smallest(third, "plan") == two and f"takes some {8 * two['bytes']:.0f} bits to say" in text
+    for row, share in zip((four, two, one), cider, strict=True):
+        assert f"{row['bytes']:.1f} bytes" in text and f"{row['bits_kept']['value']:.0%}" in text and share in text
+    (words,) = third.measured("text")
+    share = f"{words['bits_kept']['value']:.0%} of the bits"
+    assert words["bytes"] > two["bytes"] and f"as text** takes {words['bytes']:.1f} bytes and keeps {share}" in text
+    assert f"as text, takes {words['bytes']:.1f} bytes and, as far as word overlap tells, {share}" in front
+    picture = smallest(third, "image")
+    pair = f"{picture['bits_kept']['value']:.0%} and {picture['cider_kept']['value']:.0%}"
+    assert f"a WebP file of {picture['bytes']:,.0f} bytes keeps {pair}." in text
+    assert f"a WebP file takes {picture['bytes']:,.0f} bytes to keep 90% of both" in front
+    steps, five = third.row("1 x 32, int8"), third.row("1 x 32, fsq5")
+    assert {f"{steps[name]['value']:.0%}" for name in ("bits_kept", "cider_kept")} == {"97%"}
+    pair = f"{five['bits_kept']['value']:.0%} and {five['cider_kept']['value']:.0%}"
+    assert f"97% of both at 256 steps each, {pair} at five, which is {five['bytes']:.1f} bytes coded" in text
+    assert max(r["cider_kept"]["value"] for r in third.measured("plan") if r["family"] == "binary") < 0.9
+    cuts = [r for r in third.measured("plan") if "components" not in r["name"]]
+    assert len({(r["family"], r["vectors"], r["width"]) for r in cuts}) == 5 * 5 * 4, "every K, width and precision"

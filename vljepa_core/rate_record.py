@@ -95,6 +95,6 @@ def read_curve(path: Path) -> RateCurve:
 
 
 def recorded_curves(folder: Path = RECORDED / "rate") -> list[RateCurve]:
-    """The committed curves, by data, experiment, scale and seed; empty if there are none."""
+    """The committed curves, by data, experiment, scale, size of the plan and seed; empty if there are none."""
     found = [read_curve(path) for path in sorted(folder.glob("*/*.json"))]
-    return sorted(found, key=lambda c: (c.data, c.experiment, c.scale, c.seed))
+    return sorted(found, key=lambda c: (c.data, c.experiment, c.scale, c.plan_bytes, c.seed))
