@@ -109,7 +109,7 @@ figures.rung_bits(here)
 # collapse: not the alignment of plans with captions, whether each plan is told from 32 captions or from a thousand; not the loss on a caption's words; not the normalisation over
 # images; not whole captions blanked. All of these were expected to break it, except alignment among a thousand. SIGReg does not even spread the plans; VICReg spreads them, in ways that say nothing.
 #
-# **On composed scenes** (two seeds; three where three numbers stand) it is easier. The published recipe collapses there, too, and so do most single changes. But three that do nothing on photographs break the collapse
+# **On composed scenes** (three seeds) it is easier. The published recipe collapses there, too, and so do most single changes. But three that do nothing on photographs break the collapse
 # by themselves: plans normalised over images with every seed (4.66, 4.16 and 3.99 bits), with two seeds of three alignment alone for the first quarter of the steps (3.20, 2.60 and 0.00) and, against expectation, VICReg in place of the
 # diversity loss (2.40, 1.44 and 0.18). Why these and not others is not shown. It is not that plans have to differ early: with the first seed those of alignment from the start, beside the captions, differ most of
 # all after 64 steps (95% of their variance is between pictures) and hardly any more after 128 (8%), when those normalised over images have yet to begin (5%; 43% after 256). That alignment, at its weight,
