@@ -9,7 +9,7 @@ from tests.prose import chapter, in_pieces, listed, readme, seeds_of, without_me
 from vljepa_core import ladder
 from vljepa_core.blind import bits_apart, gain_over_blind, with_gain
 from vljepa_core.extrapolation import curves
-from vljepa_core.goals import judge
+from vljepa_core.goals import GOALS, judge
 from vljepa_core.records import recorded
 from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
@@ -237,3 +237,19 @@ def test_chapter_10_says_how_far_run_6_gets_on_scenes() -> None:
     assert f"In pieces of words it is {by_loss} with each of three seeds after 1,000." in text
     (share,) = {f"{r.text_bound.value / r.needed.value:.0%}" for r in in_pieces}
     assert f"delivers {bound.value / needed:.0%} of what a caption needs or more, in pieces {share}, which" in text
+
+
+def test_chapter_10_says_where_run_5_goes() -> None:
+    grown = [record for record in recorded_sweep("curves_run5") if record.experiment == "run5"]
+    along = {c.along: c for c in curves(grown) if c.measure == "infonce"}
+    images = along["n_train"]
+    assert [p.at for p in images.points] == [500, 1_000, 2_000, 4_000]
+    first, *_, last = images.points
+    said = (
+        f"{images.line()[1]:.2f} more with every doubling, {first.value:.2f} with 500 and {last.value:.2f} with 4,000"
+    )
+    assert f"They grow less: {said}, so that nobody" in chapter(10)
+    other = [record for record in recorded_sweep("curves") if record.experiment == "run6"]
+    (run6,) = (c for c in curves(other) if (c.along, c.measure) == ("n_train", "infonce"))
+    assert images.line()[1] < run6.line()[1]
+    assert min(images.reaches(GOALS["run5"]["infonce"].goal)) > 1e8, "by photographs alone"
