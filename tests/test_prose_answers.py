@@ -249,6 +249,11 @@ def test_chapter_10_says_where_run_5_goes() -> None:
         f"{images.line()[1]:.2f} more with every doubling, {first.value:.2f} with 500 and {last.value:.2f} with 4,000"
     )
     assert f"They grow less: {said}, so that nobody" in chapter(10)
+    assert 1.8 < along["steps"].line()[1] / images.line()[1] < 2.3, "twice as much"
+    assert f"({listed(f'{p.value:.2f}' for p in along['steps'].points)} with 500, 1,000 and 2,000)" in chapter(10)
+    unseeing = [record for record in recorded_sweep("curves_run5") if record.experiment == "run5_blind"]
+    (saved,) = (c for c in curves(grown, unseeing) if (c.along, c.measure) == ("steps", "gain_over_blind"))
+    assert f"against the twin shrink ({listed(f'{p.value:.2f}' for p in saved.points)})." in chapter(10)
     other = [record for record in recorded_sweep("curves") if record.experiment == "run6"]
     (run6,) = (c for c in curves(other) if (c.along, c.measure) == ("n_train", "infonce"))
     assert images.line()[1] < run6.line()[1]
