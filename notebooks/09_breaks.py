@@ -162,7 +162,7 @@ report.values_table(vljepa_core.recorded_sweep("weights"))
 #   does without it.
 # - *The way is long.* A short one is nothing by itself, and makes more of good tokens, with every seed.
 # - *What is meant to help does not.* Without the diversity loss the collapse stays. In the chapter before it was the reason on few and easy scenes; here it is not.
-# - *Seeing is hard.* The only one that is answered by a single thing, features that somebody else has learned. Yet Run 5 has none of them.
+# - *Seeing is hard.* The only one that on photographs a single thing answers, features that somebody else has learned. Yet Run 5 has none of them.
 #
 # So there is no one obstacle. Where seeing is given, what remains can be overcome; where it is not, several things have to be changed at once, and which of them would do is not known.
 

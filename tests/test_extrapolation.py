@@ -82,6 +82,21 @@ def test_a_record_is_on_the_curve_of_what_was_turned_up(base: Record) -> None:
     assert f"{float(f'{4000 * 2**doublings:.2g}'):,.0f}, extrapolated" in table
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_along_images_steps_are_held_whichever_record_comes_first(base: Record, backwards: bool) -> None:
+    """Where these two curves are all there is, three records are one value away from all others."""
+    records = [
+        changed(base, 2.4, epochs=16, steps=2000),
+        changed(base, 1.6, epochs=4, steps=500),
+        changed(base, 2.0, n_train=4000, epochs=8, steps=1000),
+        changed(base, 1.5, n_train=2000, epochs=16, warmup_epochs=2, steps=1008),
+        changed(base, 1.0, n_train=1000, epochs=32, warmup_epochs=4, steps=1024),
+    ]
+    found = extrapolation.curves(records[::-1] if backwards else records)
+    bits = {each.along: [point.value for point in each.points] for each in found if each.measure == "infonce"}
+    assert bits == {"n_train": [1.0, 1.5, 2.0], "steps": [1.6, 2.0, 2.4]}
+
+
 def test_what_an_older_core_did_not_have_keeps_no_record_from_its_curve(base: Record) -> None:
     """A record from before ``stem`` was run with patches, as the others; one with convolutions is another run."""
     records = [changed(base, 2.0), *(changed(base, 2.4, epochs=each, steps=125 * each) for each in (16, 32))]

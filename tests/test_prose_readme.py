@@ -224,7 +224,7 @@ def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
     (words,) = third.measured("text")
     share = f"{words['bits_kept']['value']:.0%} of the bits"
     assert words["bytes"] > two["bytes"] and f"as text** takes {words['bytes']:.1f} bytes and keeps {share}" in text
-    assert f"as text, takes {words['bytes']:.1f} bytes and, as far as word overlap tells, {share}" in front
+    assert f"as text, takes {words['bytes']:.1f} bytes and keeps, as far as word overlap tells, {share}" in front
     picture = smallest(third, "image")
     pair = f"{picture['bits_kept']['value']:.0%} and {picture['cider_kept']['value']:.0%}"
     assert f"a WebP file of {picture['bytes']:,.0f} bytes keeps {pair}." in text

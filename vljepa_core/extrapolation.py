@@ -26,6 +26,7 @@ ALONG: Mapping[str, tuple[str, frozenset[str]]] = {
 }
 _LOOKING = frozenset(("validate_every",))  # does not touch the training
 LAST = 3  # points of the second line
+NEARLY = 0.05  # of the steps: as many
 OUT_OF_SIGHT = 1e12
 
 
@@ -130,11 +131,16 @@ def _base(records: Sequence[Record]) -> Record:
 
 
 def _turned(record: Record, base: Record) -> str:
-    """What was turned up from the base: a key of ``ALONG``, "nothing", or "something else"."""
+    """What was turned up from the base: a key of ``ALONG``, "nothing", or "something else".
+
+    Along images either the steps are held or the epochs.
+    """
     changed = set(differing(record.recipe, base.recipe)) - _LOOKING
     if not changed:
         return "nothing"
+    steps, of_base = record.provenance["steps"], base.provenance["steps"]
+    held = "epochs" not in changed or abs(steps - of_base) < NEARLY * of_base  # an epoch's end rounds steps up
     for along, (_, belonging) in ALONG.items():
-        if (along in changed or along == "steps") and changed <= belonging:
+        if (along in changed or along == "steps") and changed <= belonging and (along != "n_train" or held):
             return along
     return "something else"
