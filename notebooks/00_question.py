@@ -44,9 +44,9 @@ run = vljepa_core.prepare("run2", scale=scale, data=data, seed=seed)
 # %% [markdown]
 # ## The model
 #
-# The path of one image, drawn from the code's own rooms: the shapes were recorded while an image ran through the real
-# modules at the published size. A fixed query ("describe the image") is encoded as text; its tokens look at the image's
-# tokens; $K$ learned queries look at the result, and what they read *is* the plan. The decoder sees the plan and the bytes
+# The path of one image, drawn from the code's own modules: the shapes were recorded while an image ran through the real
+# modules at the published size. A fixed query ("describe the image") is encoded as text; its tokens cross-attend to the image's
+# tokens; $K$ learned queries attend to the result, and what they read *is* the plan. The decoder sees the plan and the bytes
 # written so far, nothing else.
 
 # %%
@@ -108,8 +108,9 @@ report.bullets(DIFFERENCES)
 # - **No, because of capacity** would need more than a failure: a failed run at 8 KB says that *this training* put nothing into
 #   the plan. It does not say that nothing fits. Naming one of 18,000 captions takes $\log_2 18{,}000 = 14.1$ bits; the plan has
 #   65,536.
-# - *Alignment*, in later chapters, is a loss between plan and caption in training. The measure *InfoNCE* is another thing: it is computed from the decoder's likelihoods, and no
-#   run is trained on it.
+# - Words of later chapters. A *blind twin* is the same decoder, trained as long with one learned plan for all images. The *gain* is the bits per caption that a run saves against it. The measure
+#   *InfoNCE* is a lower bound on the bits that plan and caption share; it is computed from the decoder's likelihoods, and no run is trained on it. *Alignment* is a contrastive loss between plan and caption,
+#   in training only. A *rung* is Run 2 with changes. A *floor* is the least that an answer has to reach, a *goal* more than that; *pieces* are subword tokens; the *memory* is 16 learned vectors of the decoder.
 # - Every metric is read beside what a trivial answer scores: the majority class, a caption drawn at random, the same
 #   caption for all images, a model that never sees the image.
 #

@@ -81,7 +81,7 @@ figures.class_accuracy(record)
 # Two questions that end-to-end accuracy can't answer. How far does one get *without* the model: what does a linear classifier read off
 # the pixels, off nothing but their colours, or off the plan of the same architecture before any training? And what is in the plans
 # that the *captioning* runs had made? There the weights are frozen, and a linear classifier is fitted to the training
-# images' plans. It is judged here, as everything is, on the validation images; how strongly it is held back was chosen by cross-validation
+# images' plans. It is judged here, as everything is, on the validation images; its regularisation was chosen by cross-validation
 # on the training images.
 #
 # Each plan is read twice: as it was computed, in float32, and rounded to fp16, which is how 8 KB would send it.

@@ -65,8 +65,7 @@ figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recip
 # **The collapse, epoch by epoch.** A plan that depends on the image differs between images: the mean cosine between
 # the plans of different images is below 1, their effective rank above 1, and the share of the plan's variance that lies
 # between images above 0. A decoder that uses the plan then writes different captions for different pictures. The last
-# panel is the gradient norm that reaches the visual encoder: where it dries up while the loss is still high, the image can no
-# longer be learned. A cosine near 1 need not mean identical plans, and a low one need not mean rich ones (two opposite clusters
+# panel is the gradient norm that reaches the visual encoder: where it vanishes while the loss is still high, the encoder gets hardly any signal about the image. A cosine near 1 need not mean identical plans, and a low one need not mean rich ones (two opposite clusters
 # have a low cosine and rank 1): read the panels together.
 
 # %%
@@ -106,9 +105,9 @@ figures.answer_bars(
 #
 # *InfoNCE* bounds from below the bits that plan and caption share; it can show no more than $\log_2$ of the number of images. The *gain* is what
 # the plan saves per caption against the same decoder trained without sight of any image. It compares two trainings: its interval covers the
-# draw of the images and not the luck of either training, so a gain is to be believed where InfoNCE is above 0 too. The
-# *shuffle gap* is what another image's plan costs: it tells whether the decoder reacts to its plan and not how much it learns from
-# it, since being surely wrong costs without limit.
+# sampling of images, not the randomness of training, so believe a gain only where InfoNCE is above 0 too. The
+# *shuffle gap* is what another image's plan costs. It tells whether the decoder reacts to its plan, not how much it learns from
+# it, since a confident error can cost any number of bits.
 
 # %%
 blinds = [*vljepa_core.recorded("run3_blind"), blind]

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Comparison, and the decision tree
 #
-# Six experiments side by side, and the path that their verdicts take through the study's decision tree.
+# **What we ask.** Do six experiments, side by side, lead to the study's conclusion? Its tree reaches "capacity" by exclusion, which no verdict can repair.
 
 # %% tags=["parameters"]
 scale = "laptop"  # smoke, laptop or paper
@@ -88,7 +88,7 @@ figures.decision_tree(path)
 # ## What the comparison does not show
 #
 # The tree has a fault that no verdict can repair: its last box is reached by *exclusion*. Three decoders failed, so the
-# bottleneck must be too small; but no experiment varies the bottleneck, none asks whether different images send different plans, and
+# bottleneck must be too small; but no experiment on photographs varies the bottleneck, none asks whether different images send different plans, and
 # none compares its loss with that of a model that sees no image. A recipe that never makes the encoder informative fails in all
 # three decoders alike, at 8 KB as at 8 MB. The next chapter asks the plan's size directly.
 #

@@ -48,9 +48,9 @@ here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 # %% [markdown]
 # ## Why the published runs collapsed
 #
-# Four things stand between a picture and a gradient that would teach the encoder to see it. Each is a suspicion, and each has rungs on the ladder
-# below that take it away. If it is the only obstacle, that is enough; if there are several, it is not, and leaving one part out of Run 5 asks whether
-# it is needed.
+# Four things may stand between a picture and a gradient that would teach the encoder to see it. Each is a hypothesis, and rungs of the ladder
+# below remove it. If it is the only obstacle, that is enough. If there are several, it is not; leaving one part out of Run 5 then asks whether
+# that part is needed.
 #
 # - **Nothing asks for the picture.** Cross-entropy can be lowered for a long time by learning the language. By then the plans of all
 #   pictures are the same, and a decoder that has learned to do without them sends no gradient that would tell them apart.
@@ -59,8 +59,8 @@ here |= {name: [run_rung(name, scale, data, seed)] for name in IN_EVERY_BUILD}
 # - **What is meant to help does not.** The diversity loss has no gradient exactly where all plans coincide.
 # - **Seeing is hard.** A few thousand small pictures may not be enough to learn from nothing what captions speak of, however short the way.
 #
-# **The first steps**, the published recipe beside what breaks the collapse most clearly at the same budget. Upper panel: what the plans of different
-# pictures lack to being the same. Lower panel: what gradient the encoder gets; of a frozen network, the map from its
+# **The first steps**, the published recipe beside what breaks the collapse most clearly at the same budget. Upper panel: 1 minus the mean cosine between the plans of different
+# pictures; 0 is collapse. Lower panel: gradient norm at the encoder; for a frozen network, at the map from its
 # features to tokens.
 
 # %%
@@ -77,9 +77,9 @@ figures.timelines({f"{name}, this build": record for name, record in records.ite
 # %% [markdown]
 # ## The ladder
 #
-# Every rung is Run 2 with one change, at one budget of data and steps; then the changes together (Run 5), Run 5 with one of its parts left out, and
-# networks as encoders. What was expected of each was written into the code before it was run, but for Run 6 without memory, which came first, and alignment among a thousand, whose first form had failed (`vljepa_core/interventions.py`), and a wrong
-# expectation stays. A rung *breaks the collapse* if InfoNCE on validation images, a lower bound on what plan and caption share, reaches
+# A rung is a variant of Run 2, all at one budget of data and steps: one change; the changes together (Run 5); Run 5 with one of its parts left out; other
+# networks as encoders. What was expected of each was written into the code before it was run (`vljepa_core/interventions.py`), and wrong expectations stay. There are two exceptions: Run 6 without memory, which came first, and alignment among a
+# thousand, whose first form had failed. A rung *breaks the collapse* if InfoNCE on validation images, a lower bound on what plan and caption share, reaches
 # 0.05 bits and its 95% interval lies above 0. That is little: it tells whether anything comes through, not whether it is enough.
 #
 # What is meant by the names: *alignment* is a contrastive loss (InfoNCE or SigLIP) between plan and caption, in training only; the measure InfoNCE is computed from the decoder's
@@ -112,8 +112,8 @@ figures.rung_bits(here)
 # **On composed scenes** (three seeds) it is easier. The published recipe collapses there, too, and so do most single changes. But three that do nothing on photographs break the collapse
 # by themselves: plans normalised over images with every seed (4.66, 4.16 and 3.99 bits), with two seeds of three alignment alone for the first quarter of the steps (3.20, 2.60 and 0.00) and, against expectation, VICReg in place of the
 # diversity loss (2.40, 1.44 and 0.18). Why these and not others is not shown. It is not that plans have to differ early: with the first seed those of alignment from the start, beside the captions, differ most of
-# all after 64 steps (95% of their variance is between pictures) and hardly any more after 128 (8%), when those normalised over images have yet to begin (5%; 43% after 256). That alignment, at its weight,
-# brings 0.00, 0.00 and 0.31 bits even here, the short way alone 0.17, 0.00 and 0.00, so that each is above the threshold with one seed of three. The loss on words brings nothing.
+# all after 64 steps (95% of their variance is between pictures) and hardly any more after 128 (8%), when those normalised over images have yet to begin (5%; 43% after 256). Alignment from the start, at its weight,
+# brings 0.00, 0.00 and 0.31 bits even here, the short way alone 0.17, 0.00 and 0.00: each is above the threshold with one seed of three. The loss on words brings nothing.
 #
 # **Good tokens, and a short way.** What the plan is given to see, by how it reads it:
 
@@ -126,13 +126,13 @@ for place in ladder:
 # Read directly by the plan's queries, they bring more, and with every seed. The short way alone, to tokens of an encoder that has yet to learn to see, brings nothing. So something to
 # see can be enough, a short way to it makes more of it, and by itself the way is of no use. That a given encoder is not necessary is shown by Run 5.
 #
-# **Weights, architecture, objective.** It is the weights that count most, what a million labelled photographs have taught: the same network with random weights brings little, on either way it breaks
-# the collapse, by the threshold, with one seed of three, which is against expectation. Trained along, the network brings less than frozen with every seed, though the
+# **Weights, architecture, objective.** The weights count most, that is, what a million labelled photographs have taught. The same network with random weights brings little: on either way it breaks
+# the collapse, by the threshold, with one seed of three, which is against expectation. Fine-tuned, the network brings less than frozen with every seed, though the
 # intervals overlap. The objective is not told apart as cleanly: the encoder that first trained itself (LeJEPA) is the study's
 # own, sees fewer pixels, and has had 250 steps; its decoder is left with 750.
 #
-# On composed scenes ImageNet features bring most, too (5.91, 4.66 and 4.87 bits on the short way). The study's own encoder, frozen as it was drawn and read directly, brings 0.60, 0.70 and 1.91 there, more than when captions train it along
-# (0.17, 0.00 and 0.00): they taught it to let less through than at random. After training itself it brings 0.32, 0.95 and 0.40, less with two seeds and more with one, and its decoder, too, has had 750 steps instead of 1,000, so that
+# On composed scenes ImageNet features bring most, too (5.91, 4.66 and 4.87 bits on the short way). The study's own encoder, frozen at its random weights and read directly, brings 0.60, 0.70 and 1.91 there, more than when captions train it along
+# (0.17, 0.00 and 0.00): after training it lets less through than at random. After training itself it brings 0.32, 0.95 and 0.40, less with two seeds and more with one, and its decoder, too, has had 750 steps instead of 1,000, so that
 # it is not told whether that self-training helps. On photographs none of the study's encoders brings anything, on either way.
 #
 # **Parts of Run 5.** From nothing, the changes of Run 5 together get something through, and no single part is shown to be indispensable: whichever is left out, the collapse

@@ -27,11 +27,12 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert not any(broke(seeds[name]) for name in alone)
     front = readme()
     assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 50
-    assert "(about a thousand steps; three seeds)" in text and "(fifty rungs, a thousand steps, three seeds)" in front
+    assert "(about a thousand steps; three seeds)" in text
+    assert "trained for a thousand steps with three seeds; there are fifty." in front
     assert f"with {of_seeds('pretrained')} where the plan reads it as published, with all three where" in front
     for name, said in (
         ("pretrained_direct", "its tokens directly"),
-        ("run6", "changes to that"),
+        ("run6", "changes to that network"),
         ("run5", "from nothing"),
     ):
         values = sorted(r.value("infonce") for r in seeds[name])
@@ -100,10 +101,8 @@ def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     assert f"plans normalised over images with every seed ({each['batch_norm']} bits), with two seeds of three" in text
     assert f"the first quarter of the steps ({each['align_first']}) and, against expectation, VICReg" in text
     assert f"diversity loss ({each['vicreg']}). Why" in text and f"the diversity loss ({each['vicreg']})." in front
-    assert (
-        f"images with every seed ({each['batch_norm']} bits), with two of three alignment alone for the first" in front
-    )
-    assert f"quarter of the steps ({each['align_first']}) and VICReg" in front
+    assert f"images with every seed ({each['batch_norm']} bits); with two of three alignment, a contrastive" in front
+    assert f"alone for the first quarter of the steps ({each['align_first']}), and VICReg" in front
     assert f"brings {each['align']} bits even here, the short way alone {each['direct']}" in text
     assert each["words"] == "0.00, 0.00 and 0.00" and "The loss on words brings nothing." in text
     differ = {
