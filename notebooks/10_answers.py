@@ -196,6 +196,13 @@ for name in names:
 figures.plan_bits([record for name in names for record in (records[name], *recorded[name])], blinds)
 
 # %% [markdown]
+# **Test 3's probe**, as in the chapter "Test 3": what of the category a linear classifier reads off the frozen plans, beside pixels, colours, the plan before training and the model that was trained for it.
+
+# %%
+test3 = vljepa_core.run("test3", **settings)
+figures.category_bars(test3, [records[name] for name in names])
+
+# %% [markdown]
 # **The collapse, epoch by epoch.**
 
 # %%

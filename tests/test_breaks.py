@@ -143,13 +143,16 @@ def test_what_failed_is_listed_and_what_broke_it_is_not() -> None:
     assert "no recorded rung left the collapse" in report.failed_list({"run5": seeds(1.0)}).alt
 
 
-def test_places_are_kept_apart_and_the_strongest_come_first() -> None:
+def test_places_are_kept_apart_and_first_steps_have_learning_and_frozen_encoders() -> None:
     found = {"published": [made_up(), made_up(data="scenes")], "align": seeds(0.3), "siglip": seeds(2.0)}
     first, second = rungs.by_place(found)
     assert list(first) == ["published", "align", "siglip"] and list(second) == ["published"]
     assert second["published"][0].data == "scenes"
-    best = rungs.strongest({"words": seeds(0.01), **first}, 2)
-    assert list(best) == [RUNGS["siglip"].title, RUNGS["published"].title]
+    shown = rungs.first_steps({"words": seeds(0.01), "run5": seeds(0.4, 0.5), **first})
+    assert list(shown) == [RUNGS["published"].title, RUNGS["run5"].title]
+    assert shown[RUNGS["run5"].title].value("infonce") == 0.4, "the first seed"
+    frozen = [RUNGS[name].changes.get("visual_training") == "frozen" for name in rungs.FIRST_STEPS]
+    assert frozen == [False] * 4 + [True] * 2 and len(frozen) <= 6, "as many as the figure draws"
 
 
 def test_the_ladders_figure_says_every_number_and_what_to_read_it_by() -> None:

@@ -13,7 +13,7 @@ from tests.test_breaks import made_up
 from vljepa_core import figures, report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.datasets.selection import Examples
-from vljepa_core.decision_tree import CORRECTED, DecisionPath, decision_path
+from vljepa_core.decision_tree import ANSWERED, CORRECTED, DecisionPath, decision_path
 from vljepa_core.describe import data_flow
 from vljepa_core.figures import boxes, display, style
 from vljepa_core.figures.confusion import wilson
@@ -194,6 +194,13 @@ def test_decision_tree_highlights_the_path_only():
     assert "The pipeline is broken" not in shown.alt and "The path that this build took" in shown.alt
     other = figures.decision_tree(DecisionPath(("bits", "used"), {"bits": "2.00 bits"}), CORRECTED, by="Run 6")
     assert "The path that Run 6 took" in other.alt and "this build" not in other.html
+
+    answered = DecisionPath((*PATH.path, "run6", "run5", "training"), {**PATH.verdicts, "run6": "2.00 bits"})
+    further = figures.decision_tree(answered, ANSWERED).alt
+    assert "“Bottleneck capacity insufficient” (tested) → Run 6: as many vectors" in further
+    assert "(2.00 bits, used) → Run 5" in further and further.endswith(
+        "Not the size: trained otherwise, such plans are used."
+    )
 
     def filled(path: DecisionPath) -> int:
         return len(re.findall(r"opacity: 0\.2\b", svg_of(figures.decision_tree(path))))

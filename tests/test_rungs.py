@@ -35,10 +35,23 @@ def test_every_rung_is_possible_at_every_scale_and_changes_what_it_says(scale: s
     for name, rung in RUNGS.items():
         made = recipe("run2", scale, **rungs.changes_at(name, scale)).to_dict()
         assert {key for key, value in rung.changes.items() if made[key] != value} <= {"pretrain_epochs"}
-        if scale != "smoke":
+        if scale == "laptop":
             assert made.items() >= {**BUDGET, **rung.changes}.items()
-        else:
-            assert made["n_train"] < 200 and made["epochs"] < 5
+            continue
+        own = recipe("run2", scale)
+        assert (made["n_train"], made["epochs"], made["validate_every"]) == (
+            own.n_train,
+            own.epochs,
+            own.validate_every,
+        )
+        share = rung.changes.get("pretrain_epochs", 0) / BUDGET["epochs"]
+        assert made["pretrain_epochs"] in (own.epochs * share, int(own.epochs * share), 1 if share else 0)
+
+
+def test_at_paper_a_rung_is_the_published_run_with_one_change() -> None:
+    changes = rungs.changes_at("align", "paper")
+    assert changes == {**RUNGS["align"].changes, "precision": "bfloat16"}
+    assert rungs.changes_at("align_first", "paper")["pretrain_epochs"] == recipe("run2", "paper").epochs // 4
 
 
 def test_rungs_are_kept_as_they_finish_loaded_after_and_read_back(tiny: Path, capsys, monkeypatch) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from vljepa_core.decision_tree import CORRECTED, TREE, corrected_path, decision_path
+from vljepa_core.decision_tree import ANSWERED, CORRECTED, TREE, answered_path, corrected_path, decision_path
 from vljepa_core.records import recorded
 from vljepa_core.verdicts import (
     COLLAPSE_SHARE,
@@ -104,10 +104,35 @@ def test_the_study_took_the_whole_tree() -> None:
         decision_path({k: v for k, v in STUDY.items() if k != "run3"})
 
 
-def test_tree_is_whole() -> None:
-    ids = [node.id for node in TREE]
+@pytest.mark.parametrize("tree", [TREE, ANSWERED])
+def test_tree_is_whole(tree) -> None:
+    ids = [node.id for node in tree]
     assert len(set(ids)) == len(ids)
-    assert {target for node in TREE for _, target in node.exits} | {"test0"} == set(ids)
+    assert {target for node in tree for _, target in node.exits} | {"test0"} == set(ids)
+
+
+@pytest.mark.parametrize(
+    ("bits", "end"),
+    [
+        ({"run6": 2.0, "run5": 0.4}, ("run6", "run5", "training")),
+        ({"run6": 2.0, "run5": 0.0}, ("run6", "run5", "seeing")),
+        ({"run6": 0.0, "run5": 0.4}, ("run6", "open")),
+        ({"run6": 2.0}, ("run6", "run5")),
+        ({}, ("run6",)),
+    ],
+)
+def test_the_studys_last_box_is_put_to_the_test(bits: dict, end: tuple) -> None:
+    some = next(r for r in recorded("run6") if r.data == "flickr8k")
+    answers = {
+        name: dataclasses.replace(some, metrics={"infonce": {"value": b, "low": b - 0.01, "high": b + 0.01, "n": 150}})
+        for name, b in bits.items()
+    }
+    path = answered_path(STUDY, answers)
+    assert path.path == (*decision_path(STUDY).path, *end)
+    assert {name: path.verdicts.get(name) for name in bits if name in path.path} == {
+        name: f"{b:.2f} bits" for name, b in bits.items() if name in path.path
+    }
+    assert answered_path({**STUDY, "run3": "WEAK"}, answers) == decision_path({**STUDY, "run3": "WEAK"}), "not reached"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Decision trees as data, and the paths through them: the study's, walked by its verdicts, and the one that its reader
-should have walked, by what the audit measures."""
+"""Decision trees as data, and the paths through them: the study's, walked by its verdicts; the same with its last box
+put to the test by Runs 5 and 6; and the one that its reader should have walked, by what the audit measures."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ TREE: tuple[Node, ...] = (
     Node("capacity", "“Bottleneck capacity insufficient”"),
 )
 
+# The study's conclusion put to the test: what surrounds a plan of as many vectors is changed, its size is not.
+ANSWERED: tuple[Node, ...] = (
+    *(node for node in TREE if node.id != "capacity"),
+    Node("capacity", "“Bottleneck capacity insufficient”", exits=(("tested", "run6"),)),
+    Node("run6", "Run 6: as many vectors, ImageNet encoder", "run6", (("used", "run5"), ("not used", "open"))),
+    Node(
+        "run5", "Run 5: as many vectors, encoder from scratch", "run5", (("used", "training"), ("not used", "seeing"))
+    ),
+    Node("open", "Still open: this did not help"),
+    Node("training", "Not the size: trained otherwise, such plans are used"),
+    Node("seeing", "Not the size: given an encoder, such plans are used"),
+)
+
 
 @dataclass(frozen=True)
 class DecisionPath:
@@ -46,7 +59,7 @@ class DecisionPath:
     @property
     def conclusion(self) -> str:
         """Title of the last node reached."""
-        return next(node.title for node in (*TREE, *CORRECTED) if node.id == self.path[-1])
+        return next(node.title for node in (*TREE, *ANSWERED, *CORRECTED) if node.id == self.path[-1])
 
 
 def decision_path(verdicts: Mapping[str, str]) -> DecisionPath:
@@ -70,6 +83,34 @@ def decision_path(verdicts: Mapping[str, str]) -> DecisionPath:
         node = nodes[node.exits[0 if goes_on else 1][1]]
         path.append(node.id)
     return DecisionPath(tuple(path), dict(verdicts))
+
+
+def answered_path(verdicts: Mapping[str, str], answers: Mapping[str, Record]) -> DecisionPath:
+    """Walk ``ANSWERED``: the study's way; where it ends in "capacity", on through what Runs 6 and 5 make of their plans.
+
+    A plan is used as ``rungs.uses_plan`` has it.
+
+    Args:
+        verdicts: as for ``decision_path``.
+        answers: "run6" and "run5", on the same data; the path ends before one that is missing or was not scored.
+
+    Raises:
+        KeyError: an experiment of the study that the path needs has no verdict.
+    """
+    studied = decision_path(verdicts)
+    path, said = list(studied.path), dict(studied.verdicts)
+    nodes = {node.id: node for node in ANSWERED}
+    while (following := nodes[path[-1]].exits) and path[-1] in ("capacity", "run6", "run5"):
+        if path[-1] == "capacity":
+            path.append(following[0][1])
+            continue
+        record = answers.get(path[-1])
+        used = None if record is None else uses_plan(record)
+        if used is None:
+            break
+        said[path[-1]] = f"{round(record.value('infonce'), 2) + 0.0:.2f} bits"
+        path.append(following[0 if used else 1][1])
+    return DecisionPath(tuple(path), said)
 
 
 # One caption for all pictures: where is the picture lost? Each question leaves one reason fewer.

@@ -14,10 +14,12 @@ from vljepa_core.records import RECORDED, Record, read_record
 BASE = "run2"  # what every rung changes
 # Made by every build, beside Run 2, which is the first rung, and Runs 5 and 6: a short way; good tokens on it.
 IN_EVERY_BUILD = ("direct", "pretrained_direct")
+# Whose first steps are set side by side: encoders that learn, with the collapse and without it, then frozen ones.
+FIRST_STEPS = ("published", "direct", "batch_norm", "run5", "pretrained_direct", "run6")
 WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
 GROUPS = ("single changes", "combination", "one part left out", "given encoder")
 Found = Mapping[str, Sequence[Record]]  # rung -> its records, one for each data, scale and seed
-# Scale smoke has its own, smaller budget; what the rungs are trained with beside it stays.
+# Scales smoke and paper keep their own data and steps; what the rungs are trained with beside them stays.
 _SIZE = ("n_train", "n_val", "epochs", "warmup_epochs", "validate_every")
 
 
@@ -45,7 +47,9 @@ def group_of(name: str) -> str:
 
 
 def changes_at(name: str, scale: str) -> dict[str, Any]:
-    """What a rung changes of Run 2 at a scale, the budget included.
+    """What a rung changes of Run 2 at a scale; at laptop the ladder's budget included.
+
+    What comes before the captions (``pretrain_epochs``) keeps its share of the epochs.
 
     Raises:
         RecipeError: no rung of that name.
@@ -54,10 +58,10 @@ def changes_at(name: str, scale: str) -> dict[str, Any]:
         known = tuple(RUNGS)
         raise RecipeError(f"unknown rung {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}")
     changes = {**BUDGET, **RUNGS[name].changes}
-    if scale == "smoke":
+    if scale != "laptop":
         changes = {key: value for key, value in changes.items() if key not in _SIZE}
-        if changes.get("pretrain_epochs"):
-            changes["pretrain_epochs"] = 1  # of two
+        if first := changes.get("pretrain_epochs"):
+            changes["pretrain_epochs"] = max(1, first * recipe(BASE, scale).epochs // BUDGET["epochs"])
     return changes
 
 
@@ -115,10 +119,9 @@ def by_place(found: Found) -> list[Found]:
     return sorted(split, key=len, reverse=True)
 
 
-def strongest(found: Found, count: int) -> dict[str, Record]:
-    """The rungs that break the collapse with every seed, by the first's InfoNCE from the highest: title -> record."""
-    best = [(records[0].value("infonce"), name) for name, records in found.items() if broke(records) == len(records)]
-    return {RUNGS[name].title: found[name][0] for _, name in sorted(best, reverse=True)[:count]}
+def first_steps(found: Found) -> dict[str, Record]:
+    """Title -> first seed's record of the rungs in ``FIRST_STEPS`` that are recorded: collapsed, and broken open."""
+    return {RUNGS[name].title: found[name][0] for name in FIRST_STEPS if found.get(name)}
 
 
 def _other_recipe(name: str, record: Record) -> str | None:
