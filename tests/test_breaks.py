@@ -395,6 +395,30 @@ def test_what_a_part_of_run_5_brings_is_paired_over_images_seed_by_seed() -> Non
     assert "no rung of these is recorded" in report.parts_table({"align": seeds(0.0)}).html
 
 
+def test_a_rung_is_useful_where_both_retrieval_and_gain_leave_nothing() -> None:
+    def with_loss(record: Record, nats: float) -> Record:
+        return dataclasses.replace(
+            record, captions=[{**row, "nats": nats + 0.1 * i} for i, row in enumerate(record.captions)]
+        )
+
+    twins = [with_loss(made_up("run2_blind", seed=seed), 40.0) for seed in (0, 1)]
+    cheaper = [with_loss(each, 40.0 - math.log(2)) for each in seeds(0.9, 0.8, 0.7)]  # the third has no twin
+    chance = dataclasses.replace(cheaper[1], metrics={**cheaper[1].metrics, "image_r1": metric(0.01, 0.0, 0.02)})
+    found = {
+        "direct": [cheaper[0], chance, cheaper[2]],
+        "words": seeds(0.0),
+        "pieces": seeds(0.5, recipe={"vocab_size": 512}),
+    }
+    table = report.useful_table(found, twins)
+    bits, apart, saved, passed = cells(table, RUNGS["direct"].title)
+    assert bits == "0.90 [0.86, 0.94] 0.80 [0.76, 0.84]" and apart == "20.0 [10.0, 30.0] 2.0 [0.0, 4.0]"
+    assert saved == "+1.00 [+1.00, +1.00] +1.00 [+1.00, +1.00]" and passed == "with 1 of 2 seeds"
+    assert table.html.count("<tr>") == 2, "neither one that collapses nor one whose decoder nobody trained blind"
+    behind = {"direct": [with_loss(each, 41.0) for each in seeds(0.9)]}
+    assert cells(report.useful_table(behind, twins), RUNGS["direct"].title)[-1] == "with 0 of 1 seed"
+    assert "no rung" in report.useful_table(found, []).html
+
+
 def test_other_values_have_a_row_each_named_by_what_sets_them_apart() -> None:
     strong = [made_up(bits=b, seed=seed, recipe={"align_weight": 3.0}) for seed, b in enumerate((0.2, 0.0))]
     weak = [made_up(bits=0.0, recipe={"sigreg_weight": 1.0, "diversity_weight": 0.0})]

@@ -86,7 +86,7 @@ def decision_path(verdicts: Mapping[str, str]) -> DecisionPath:
 
 
 def answered_path(verdicts: Mapping[str, str], answers: Mapping[str, Record]) -> DecisionPath:
-    """Walk ``ANSWERED``: the study's way; where it ends in "capacity", on through what Runs 6 and 5 make of their plans.
+    """Walk ``ANSWERED``: the study's way; where it ends in "capacity", on through what Runs 6 and 5 make of plans.
 
     A plan is used as ``rungs.uses_plan`` has it.
 

@@ -29,6 +29,7 @@ from vljepa_core.report.breaks import (
     parts_table,
     rung_summary,
     rung_table,
+    useful_table,
     values_table,
 )
 from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
@@ -63,6 +64,7 @@ __all__ = [
     "results_table",
     "rung_summary",
     "rung_table",
+    "useful_table",
     "values_table",
     "verdict",
     "verdict_table",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from vljepa_core.blind import bits_apart
+from vljepa_core.blind import bits_apart, with_gain
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import metric, place, settings
 from vljepa_core.figures.tables import NOT_MEASURED, a_line_each, bullets, html_table, with_interval
@@ -52,6 +52,41 @@ def rung_table(found: Found) -> Display:
     head = ["what is changed", "expected", "InfoNCE, bits", "distinct greedy captions",
             "caption to image, R@1 over chance", "seconds of training", "found"]  # fmt: skip
     return html_table(_caption(found), head, rows)
+
+
+def useful_table(found: Found, blind: Iterable[Record]) -> Display:
+    """Whether what comes through is of use: can captions find their pictures, and does the plan save bits?
+
+    Of the rungs that break the collapse with any seed. The first is told from chance, the second from a blind twin. A
+    rung passes with a seed if both 95% intervals lie above what they would be without any picture.
+
+    Args:
+        found: rung -> its records, of one dataset at one scale.
+        blind: trained blind models; a rung whose decoder no twin was trained as has no gain.
+    """
+    twins, rows, shown = list(blind), [], []
+    for name, records in found.items():
+        paired = [each for record in records if "gain_over_blind" in (each := with_gain(record, twins)).metrics]
+        if not broke(records) or not paired:
+            continue
+        shown += paired
+        passed = sum(_retrieves(record) and metric(record, "gain_over_blind")["low"] > 0 for record in paired)
+        rows.append([
+            escape(RUNGS[name].title),
+            a_line_each(paired, _bits),
+            a_line_each(paired, _over_chance_with_interval),
+            a_line_each(paired, lambda r: with_interval(metric(r, "gain_over_blind"), signed=True)),
+            f"with {passed} of {len(paired)} seed{'s' * (len(paired) > 1)}",
+        ])  # fmt: skip
+    if not rows:
+        return bullets(["Of no rung that breaks the collapse a blind twin is recorded (`sweeps/rungs-blind.toml`)."])
+    head = ["what is changed", "InfoNCE, bits", "caption to image, R@1 over chance",
+            "saved per caption against the twin, bits", "both above nothing"]  # fmt: skip
+    note = (
+        f"Rungs that break the collapse with any seed, and whose decoder a blind twin was trained as, {place(shown)}. "
+        "In brackets: 95% intervals over images, in the fourth column paired. Nothing is 1 times chance, and 0 bits."
+    )
+    return html_table(note, head, rows)
 
 
 def parts_table(found: Found) -> Display:
@@ -234,3 +269,17 @@ def _metric(record: Record, name: str) -> str:
 def _over_chance(record: Record) -> str:
     found = metric(record, "image_r1")
     return NOT_MEASURED if found is None else f"{found['value'] * found['n']:.1f}"
+
+
+def _retrieves(record: Record) -> bool:
+    """Whether a caption finds its own picture more often than by chance, with its 95% interval."""
+    found = metric(record, "image_r1")
+    return found is not None and found["low"] * found["n"] > 1
+
+
+def _over_chance_with_interval(record: Record) -> str:
+    found = metric(record, "image_r1")
+    if found is None:
+        return NOT_MEASURED
+    value, low, high = (found[end] * found["n"] for end in ("value", "low", "high"))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
