@@ -92,7 +92,8 @@ def test_every_rung_has_its_group() -> None:
     assert names["combination"] == ["run5", "run5_align_memory"] and {"pretrained", "run6"} <= set(
         names["given encoder"]
     )
-    assert all(name.startswith("run5_without_") for name in names["one part left out"])
+    assert {rungs.whole_of(name) for name in names["one part left out"]} == {"run5", "run6"}
+    assert not any(rungs.whole_of(name) for name in RUNGS if name not in names["one part left out"])
 
 
 def test_the_table_has_expectation_and_finding_of_every_seed() -> None:

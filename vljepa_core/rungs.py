@@ -37,13 +37,19 @@ def broke(records: Sequence[Record]) -> int:
     return sum(uses_plan(record) is True for record in records)
 
 
+def whole_of(name: str) -> str | None:
+    """The combination of which a rung leaves one part out; None if it leaves none."""
+    whole, without, _ = name.partition("_without_")
+    return whole if without else None
+
+
 def group_of(name: str) -> str:
-    """Which of ``GROUPS`` a rung belongs to: a network as visual encoder makes it one of the last."""
+    """Which of ``GROUPS`` a rung belongs to; a network as visual encoder, with nothing left out, makes it the last."""
+    if whole_of(name):
+        return GROUPS[2]
     if RUNGS[name].changes.get("visual", "vit") != "vit":
         return GROUPS[3]
-    if name in SINGLE:
-        return GROUPS[0]
-    return GROUPS[2] if "_without_" in name else GROUPS[1]
+    return GROUPS[0] if name in SINGLE else GROUPS[1]
 
 
 def changes_at(name: str, scale: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.recipes import changes_of
 from vljepa_core.records import Record
-from vljepa_core.rungs import GROUPS, WORTH_NAMING, Found, broke, group_of
+from vljepa_core.rungs import GROUPS, WORTH_NAMING, Found, broke, group_of, whole_of
 from vljepa_core.sweeps import varying_keys
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them."
@@ -90,7 +90,7 @@ def useful_table(found: Found, blind: Iterable[Record]) -> Display:
 
 
 def parts_table(found: Found) -> Display:
-    """What leaving a part out of Run 5 costs, seed by seed: bits through the plan, and bits spent on a caption.
+    """What leaving a part out of Runs 5 and 6 costs, seed by seed: bits through the plan, and bits spent on a caption.
 
     The second is paired: the same images and seed with and without the part, so that its interval is narrow. It counts
     what a part brings for the language too.
@@ -98,25 +98,25 @@ def parts_table(found: Found) -> Display:
     Args:
         found: rung -> its records, of one dataset at one scale.
     """
-    whole = {record.seed: record for record in found.get("run5", ())}
     rows, compared = [], []
     for name, records in found.items():
+        whole = {record.seed: record for record in found.get(whole_of(name), ())}
         pairs = [(record, whole[record.seed]) for record in records if record.seed in whole]
-        if group_of(name) == "one part left out" and pairs:
+        if pairs:
             without = [record for record, _ in pairs]
             compared += without
             costs = {record.seed: bits_apart(record, all_of_it) for record, all_of_it in pairs}
             rows.append([
                 escape(RUNGS[name].title),
                 a_line_each(without, _bits),
-                a_line_each(without, lambda r: _bits(whole[r.seed])),
+                a_line_each(without, lambda r, whole=whole: _bits(whole[r.seed])),
                 a_line_each(without, lambda r, costs=costs: with_interval(asdict(costs[r.seed]), signed=True)),
             ])  # fmt: skip
     if not rows:
-        return bullets(["Run 5 with and without its parts: no rung of these is recorded."])
+        return bullets(["Runs 5 and 6 with and without their parts: no rung of these is recorded."])
     head = ["left out", "InfoNCE without it, bits", "with all, bits", "spent more on a caption without it, bits"]
     note = (
-        f"Run 5 with one part left out, {place(compared)}. A part that "
+        f"Runs 5 and 6 with one part left out, {place(compared)}. A part that "
         "brings something has more bits with it than without, and a last column above 0. In brackets: 95% intervals "
         "over images, in the last column paired."
     )
