@@ -13,7 +13,7 @@ from vljepa_core.datasets.selection import Examples
 from vljepa_core.interventions import BUDGET, COMBINED, RUNGS, SINGLE
 from vljepa_core.model.decoder import SPACE
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import Captioning, caption_loss
+from vljepa_core.objectives import Captioning, Part, caption_loss
 from vljepa_core.recipes import DEFAULTS, RecipeError, recipe
 from vljepa_core.resident import SHIFT, Resident, TrainingResident, moved
 from vljepa_core.train import Trainer, parameter_groups
@@ -88,6 +88,48 @@ def test_off_leaves_no_trace() -> None:
     assert torch.equal(before, torch.get_rng_state())
     assert parts.keys() == {"train_loss", "diversity"}
     assert loss.item() == (parts["train_loss"] + 0.5 * parts["diversity"]).item()
+
+
+def two_steps(**changes) -> dict[str, torch.Tensor]:
+    """All weights of Run 2 after two optimiser steps."""
+    r = recipe("run2", "smoke", n_train=32, epochs=1, warmup_epochs=0, batch_size=16, **changes)
+    trainer = Trainer(r, {"train": examples(32), "val": examples(8, seed=1)}, 0, CPU)
+    while not trainer.finished:
+        trainer.step()
+    return trainer.model.state_dict()
+
+
+def test_what_is_off_trains_the_same_weights_bit_for_bit() -> None:
+    """Settings of interventions that are off, whatever they say, reach nothing."""
+    plain = two_steps()
+    for idle in (
+        {"align": "siglip"},
+        {"hinge_margin": 50.0},
+        {"input_dropout_rate": 0.9},
+        {"keep_best": True, "validate_every": 1},
+        {"scored_images": 100, "probe_images": 50},
+    ):
+        other = two_steps(**idle)
+        assert other.keys() == plain.keys() and all(torch.equal(plain[name], other[name]) for name in plain), idle
+    assert not torch.equal(two_steps(hinge_weight=0.1)["decoder.head.weight"], plain["decoder.head.weight"])
+
+
+def test_the_hinge_compares_with_another_images_plan() -> None:
+    model, objective, (source, ids, _) = batch_of(hinge_weight=1.0, diversity_weight=0.0)
+    model.eval()
+    with torch.no_grad():  # plans that a decoder tells apart
+        model.predictor.norm.weight.mul_(20)
+        plan = model.plan(source)
+    plan = plan + 3 * torch.randn(plan.shape, generator=torch.Generator().manual_seed(0))
+    found = objective._further(model, plan, ids, None, Part(len(ids), 1.0))["hinge"][1]
+
+    def nats(of: torch.Tensor, caption: torch.Tensor) -> float:
+        return caption_loss(model.decoder(of[None], caption[None, :-1]), caption[None], 0.0, "sum").item()
+
+    margin = objective.recipe.hinge_margin
+    lacks = [max(0.0, margin + nats(plan[i], ids[i]) - nats(plan[i - 1], ids[i])) for i in range(len(ids))]
+    assert found.item() == pytest.approx(np.mean(lacks), rel=1e-4)
+    assert len({round(each, 3) for each in lacks}) > 4 and abs(found.item() - margin) > 1e-3, "not each with its own"
 
 
 @pytest.mark.parametrize("name", ["sigreg", "vicreg", "align", "words", "hinge"])
@@ -333,6 +375,45 @@ def test_the_encoder_may_learn_at_another_rate() -> None:
     rest, encoder = parameter_groups(model, 5.0)
     assert {id(p) for p in encoder["params"]} == {id(p) for p in model.visual_encoder.parameters()}
     assert len(rest["params"]) + len(encoder["params"]) == len(whole["params"]) and encoder["rate"] == 5
+
+
+def test_a_tenth_of_the_rate_moves_the_encoder_a_tenth_as_far_and_nothing_else() -> None:
+    def moved_by_a_step(rate: float) -> dict[str, torch.Tensor]:
+        r = recipe("run2", "smoke", n_train=16, epochs=1, warmup_epochs=0, encoder_rate=rate)
+        trainer = Trainer(r, {"train": examples(16), "val": examples(8, seed=1)}, 0, CPU)
+        before = {name: each.double() for name, each in trainer.model.state_dict().items()}
+        trainer.step()
+        return {name: each.double() - before[name] for name, each in trainer.model.state_dict().items()}
+
+    whole, slow = moved_by_a_step(1.0), moved_by_a_step(0.1)
+    for name, step in whole.items():
+        share = 0.1 if name.startswith("visual_encoder.") else 1.0
+        assert torch.allclose(slow[name], share * step, rtol=1e-2, atol=1e-7), name
+    assert whole["visual_encoder.patches.weight"].abs().max() > 1e-4
+
+
+def test_plans_normalised_over_images_have_mean_0_and_deviation_1_over_them() -> None:
+    r = recipe("run2", "smoke", plan_norm="batch", diversity_weight=0.0)
+    model = VLJEPA(r).train()
+    same = torch.randn(1, r.plan_vectors, r.dim)
+    plans = same + 0.1 * torch.randn(16, *same.shape[1:])
+    with torch.no_grad():
+        found = model.predictor.norm(plans)
+    assert found.shape == plans.shape
+    assert torch.allclose(found.mean(dim=0), torch.zeros_like(same[0]), atol=1e-4)
+    assert torch.allclose(found.std(dim=0, correction=0), torch.ones_like(same[0]), atol=1e-2)
+
+
+def test_the_convolutional_stem_moves_along_with_the_picture() -> None:
+    """A picture moved by a patch has its tokens moved by one; edges differ, and all are scaled by their sum."""
+    torch.manual_seed(0)
+    stem = VLJEPA(recipe("run2", "smoke", stem="convolutions")).visual_encoder.patches.eval()
+    patch = recipe("run2", "smoke").patch_size
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        tokens, moved_on = stem(picture), stem(picture.roll((patch, patch), dims=(2, 3)))
+    inner, along, at_rest = tokens[..., 2:-3, 2:-3], moved_on[..., 3:-2, 3:-2], tokens[..., 3:-2, 3:-2]
+    assert (along - inner).abs().mean() < 0.05 * (at_rest - inner).abs().mean()
 
 
 def test_the_best_weights_are_kept_through_a_kill(tmp_path, monkeypatch) -> None:
