@@ -115,7 +115,7 @@ report.one_below_another(map(report.rate_verdict, [*curves, here]))
 # ## What it does not show
 #
 # The smallest codec that keeps enough was chosen on the images that it is judged on; with dozens of codecs that flatters it a little, which is why its
-# interval is given. There is one seed of each captioner. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
+# interval is given. There is one seed of each captioner. *Full activations* are the tokens that the plan's queries read, from which the receiver makes the same plan: the row tells what they would take, not what a decoder that reads them itself would do. Every share is of what the same captioner's own whole plan brings, and being trained to be cut may cost something: the third's 2.55 bits were measured among 150 pictures, the 3.06 of its like that was not trained so (chapter "Two answers") among 742, and among more pictures more can show, so that the two do not tell how much. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
 # InfoNCE shows at most $\log_2$ of the images it is measured on. A picture of so few bytes was made by a codec that aims at how a picture
 # looks, and read by an encoder that never saw such pictures; an image codec trained for the captioner would do better. For the second and third captioner pictures were compressed at the
 # 224 pixels that they see, to which they had been enlarged from 128: compressed before they are enlarged, they might take fewer bytes. That was not tried.
