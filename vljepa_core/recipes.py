@@ -123,6 +123,8 @@ class Recipe:
                 signed = field.name == "cross_gate_init"  # a logit
                 fits = math.isfinite(value) and (signed or value >= 0)
                 need(fits, f"{field.name}={value!r} should be {'a finite number' if signed else '0 or more'}")
+            if field.type == "float":  # 1 and 1.0 are one recipe, and one text of it
+                object.__setattr__(self, field.name, float(value))
         for name in _AT_LEAST_ONE:
             need(getattr(self, name) >= 1, f"{name}={getattr(self, name)} should be at least 1")
         for name, choices in _CHOICES.items():
