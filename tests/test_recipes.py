@@ -87,6 +87,10 @@ def test_recipes_are_values() -> None:
         recipe("run2").dim = 3
 
 
+def test_the_vits_patches_say_nothing_about_the_images_of_another_network() -> None:
+    assert recipe("run6", image_size=300).image_size == 300
+
+
 def test_a_whole_number_for_a_decimal_one_is_the_same_recipe_and_so_the_same_run() -> None:
     assert recipe("run6", align_weight=1).to_json() == recipe("run6", align_weight=1.0).to_json()
     assert recipe("run6", align_weight=1).to_json() == recipe("run6").to_json()

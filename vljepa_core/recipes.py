@@ -131,8 +131,8 @@ class Recipe:
             need(getattr(self, name) in choices, f"{name}={getattr(self, name)!r} is none of {', '.join(choices)}")
         need(self.dim % self.heads == 0, f"dim={self.dim} is not a multiple of heads={self.heads}")
         need(self.dim % 4 == 0, f"dim={self.dim} is not a multiple of 4, which 2-D sin-cos positions need")
-        need(
-            self.image_size % self.patch_size == 0,
+        need(  # networks have patches of their own
+            self.visual != "vit" or self.image_size % self.patch_size == 0,
             f"image_size={self.image_size} is not a multiple of patch_size={self.patch_size}",
         )
         need(
