@@ -116,6 +116,7 @@ def test_a_whole_number_for_a_decimal_one_is_the_same_recipe_and_so_the_same_run
         (("run2",), {"label_smoothing": 1.0}, "below 1"),
         (("run2", "paper"), {"epochs": 5}, r"warmup_epochs=10 of epochs=5: .* is warmup_epochs=1$"),
         (("run2", "paper"), {"epochs": 10}, r"warmup_epochs=10 of epochs=10: .* is warmup_epochs=2$"),
+        (("capacity_oracle",), {"captions": "all"}, "sends the one caption that is to be written"),
         (("run2",), {"scored_images": 7}, "scored_images=7: at least 8"),
     ],
 )

@@ -158,6 +158,10 @@ class Recipe:
             self.plan_source != "table" or self.validate_on == "train",
             "plan_source='table' has a plan for every training example and for no other: set validate_on=train",
         )
+        need(
+            self.plan_source != "caption" or self.captions == "one",
+            "plan_source='caption' sends the one caption that is to be written: captions='all' would ask for another",
+        )
         need((self.classes > 1) == (self.objective == "classify"), f"classes={self.classes} with {self.objective}")
 
     def _check_interventions(self, need: Callable[[bool, str], None]) -> None:
