@@ -32,6 +32,16 @@ def build(stem: Path, key: dict = KEY, rows: np.ndarray = ROWS) -> tuple[cache.C
     return open_or_build(stem, key, (4, 4, 3), builder), len(calls)
 
 
+def test_a_disk_that_is_full_when_the_pixels_are_written_is_named(tmpfs: Path) -> None:
+    def builder(write: cache.Write) -> dict:
+        write(ROWS)
+        return {"captions": "x" * 10_000_000}
+
+    with pytest.raises(OSError, match=r"c\.json: .*free some space"):
+        open_or_build(tmpfs / "c", KEY, (4, 4, 3), builder)
+    assert not list(tmpfs.glob("*.tmp-*")) and build(tmpfs / "c")[1] == 1
+
+
 def test_built_once_then_mapped(tmp_path: Path) -> None:
     stem = tmp_path / "deep" / "c"
     first, calls = build(stem)

@@ -75,6 +75,13 @@ def test_a_folder_that_is_not_there(data_dir: Path, capsys) -> None:
     assert "neither a known name" in said and "fetch it: make data" in said
 
 
+@pytest.mark.parametrize("name", ["shapes", "scenes", "scenes:2"])
+def test_data_that_is_drawn_here_is_not_said_to_be_unknown(name: str, data_dir: Path, capsys) -> None:
+    assert main(["data", "check", name]) == 2
+    said = capsys.readouterr().err
+    assert f"{name}: drawn by this package" in said and "did you mean" not in said
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the process's memory from /proc")
 def test_an_open_cache_is_not_in_memory(tmp_path: Path) -> None:
     """80 MB of pixels, checked in full at every opening; benchmarks/cache_size.py measures 40,000 images."""

@@ -523,6 +523,15 @@ def test_json_that_is_not_coco_captions(tmp_path: Path, content: str, message: s
     assert "captions_val.json" in str(error.value) and "expected COCO captions" in str(error.value)
 
 
+def test_ids_that_are_text_here_and_numbers_there_are_shown_as_they_are(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "f")
+    for file in folder.glob("captions_*.json"):
+        data = json.loads(file.read_text())
+        file.write_text(json.dumps({**data, "images": [{**row, "id": str(row["id"])} for row in data["images"]]}))
+    with pytest.raises(DataError, match=r"0.png: no caption \(image_id '0'\)"):
+        load(folder)
+
+
 def test_byte_order_mark_and_wrong_encoding(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "f")
     file = folder / "captions_val.json"

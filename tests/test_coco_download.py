@@ -378,8 +378,11 @@ def test_damaged_caches_are_refused_with_the_command_and_made_again(tmp_path: Pa
         fetch(folder, server, images=12)
         assert load_downloaded(folder, 64, "squash").fingerprint == before
     (folder / "download.json").write_text("{}")
-    with pytest.raises(DataError, match="download.json: damaged"):
+    with pytest.raises(DataError, match="download.json: damaged.*move this file away; if `data coco` made the folder"):
         load_downloaded(folder, 64, "squash")
+    (folder / "download.json").unlink()  # as it advises
+    fetch(folder, server, images=12)
+    assert load_downloaded(folder, 64, "squash").fingerprint == before
 
 
 def test_a_folder_keeps_its_sample(tmp_path: Path, server: CocoServer) -> None:

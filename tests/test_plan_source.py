@@ -55,6 +55,12 @@ def test_the_oracles_plan_is_of_the_caption_alone(data_dir: Path) -> None:
     assert [room["name"] for room in data_flow(r)] == ["caption", "text_encoder", "predictor", "decoder"]
 
 
+def test_the_data_flow_says_what_goes_in() -> None:
+    frozen, seeing = (data_flow(recipe(name, "smoke"))[0] for name in ("run6", "run2"))
+    assert (frozen["module"], frozen["shape"]) == ("a frozen network's features, float16", (16, 1280))
+    assert (seeing["module"], seeing["shape"]) == ("uint8 pixels", (64, 64, 3))
+
+
 def test_a_table_learns_the_rows_that_are_used() -> None:
     r = recipe("capacity_table", "smoke", **TINY)
     model = VLJEPA(r)

@@ -87,6 +87,15 @@ def test_recipes_are_values() -> None:
         recipe("run2").dim = 3
 
 
+def test_the_vits_patches_say_nothing_about_the_images_of_another_network() -> None:
+    assert recipe("run6", image_size=300).image_size == 300
+
+
+def test_a_whole_number_for_a_decimal_one_is_the_same_recipe_and_so_the_same_run() -> None:
+    assert recipe("run6", align_weight=1).to_json() == recipe("run6", align_weight=1.0).to_json()
+    assert recipe("run6", align_weight=1).to_json() == recipe("run6").to_json()
+
+
 @pytest.mark.parametrize(
     ("arguments", "changes", "says"),
     [
@@ -107,6 +116,7 @@ def test_recipes_are_values() -> None:
         (("run2",), {"label_smoothing": 1.0}, "below 1"),
         (("run2", "paper"), {"epochs": 5}, r"warmup_epochs=10 of epochs=5: .* is warmup_epochs=1$"),
         (("run2", "paper"), {"epochs": 10}, r"warmup_epochs=10 of epochs=10: .* is warmup_epochs=2$"),
+        (("capacity_oracle",), {"captions": "all"}, "sends the one caption that is to be written"),
         (("run2",), {"scored_images": 7}, "scored_images=7: at least 8"),
     ],
 )

@@ -122,6 +122,17 @@ def test_what_a_run_learned_by_heart_is_left_out_caption_by_caption(tmp_path) ->
     assert read_record(tmp_path / "ours.json").captions == plain.captions
 
 
+def test_a_caption_learned_by_heart_that_had_to_be_cut_is_left_out_too(tmp_path) -> None:
+    plain = read_record(next(p for p in PATHS if p.stem.startswith("run2-")))
+    theirs = "a man in a red shirt stands on a large rock above the sea and looks far out over the waves"
+    longest = plain.recipe["max_new_tokens"]
+    assert len(theirs) > longest
+    row = {**plain.captions[0], "greedy": theirs[:longest], "sampled": "a man in a red shirt"}
+    keep(dataclasses.replace(plain, captions=[row]), tmp_path / "kept.json", human={theirs, "a dog runs", "a cat"})
+    (kept,) = read_record(tmp_path / "kept.json").captions
+    assert "greedy" not in kept and kept["sampled"] == "a man in a red shirt", "short, and ended: its own"
+
+
 def test_what_was_measured_anew_by_itself_says_so() -> None:
     found = {path: read_record(path) for path in RECORDED.rglob("scenes/*.json")}
     anew = {name: r for name, r in found.items() if "infonce" in r.provenance["judged"]}

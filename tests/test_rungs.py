@@ -120,6 +120,13 @@ def test_a_record_that_is_not_its_rungs_is_left_out_with_the_reason(tiny: Path, 
     assert "epochs is 2 in it, and 5 in the rung published" in capsys.readouterr().err
 
 
+def test_a_folder_of_photographs_may_have_any_name(tmp_path: Path) -> None:
+    record = next(iter(rungs.recorded_rungs().values()))[0]
+    ours = dataclasses.replace(record, data="holiday [1]")
+    ours.save(rungs.rung_path("published", ours, tmp_path))
+    assert rungs.recorded_rungs("holiday [1]", tmp_path) == {"published": [ours]}
+
+
 def test_one_that_diverges_does_not_stop_the_others(tiny: Path, capsys, monkeypatch) -> None:
     lost = dataclasses.replace(RUNGS["published"], changes={"learning_rate": 1e30})
     monkeypatch.setitem(RUNGS, "published", lost)

@@ -282,11 +282,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage: str, t
     assert checkpoints.load_checkpoint(tmp_path) is None
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "says"), [(OSError("No space left on device"), "record.json.*No space left"), (KeyboardInterrupt(), None)]
+)
+def test_a_failed_write_leaves_the_old_file(
+    error: BaseException, says: str | None, tmp_path: Path, monkeypatch
+) -> None:
     path = tmp_path / "record.json"
     checkpoints.write_atomically(path, b"old")
-    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError("No space left on device")))
-    with pytest.raises(OSError, match="record.json.*No space left"):
+    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(error))
+    with pytest.raises(type(error), match=says):
         checkpoints.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

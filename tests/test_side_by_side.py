@@ -88,6 +88,13 @@ def test_one_that_fails_is_told_with_its_last_words_and_stops_nobody(capsys) -> 
     assert said.out == "b: fine\n" and "a: failed (exit code 1)" in said.err and "free some" in said.err
 
 
+def test_what_a_run_says_need_not_be_text(capsys) -> None:
+    said = "import sys; sys.stdout.buffer.write(b'caf\\xe9: fine\\n'); sys.exit({})"
+    assert side_by_side("ab", [python(said.format(0)), python(said.format(1))], 1) == 1
+    told = capsys.readouterr()
+    assert told.out == "caf\ufffd: fine\n" and "b: failed (exit code 1)" in told.err
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_whoever_stops_it_stops_all(tmp_path: Path, how: signal.Signals) -> None:
     child = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(60)"

@@ -197,6 +197,16 @@ def test_a_sweep_makes_loads_gathers_and_keeps(data_dir: Path, tmp_path: Path, c
     assert list(written["val_loss"]) == [other.value("val_loss"), plain.value("val_loss")]
 
 
+def test_what_an_older_core_had_no_value_for_was_at_its_default() -> None:
+    new = read_record(next((REPOSITORY / "data" / "recorded").glob("*/run2-laptop-seed0.json")))
+    whole = recipe("run2").to_dict()
+    old = {key: value for key, value in whole.items() if key != "decoder_memory"}
+    records = [dataclasses.replace(new, recipe=values) for values in (old, whole, {**whole, "decoder_memory": 16})]
+    assert sweeps.sweep_table(records)["decoder_memory"].tolist() == [0, 0, 16]
+    given = [dataclasses.replace(new, recipe={**values, "dim": 64}) for values in (old, whole)]
+    assert sweeps.varying_keys([*records[:2], *given]) == ["D"]
+
+
 def test_a_killed_sweep_leaves_its_run_going_and_the_next_one_waits_for_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vljepa_core", "sweep", "run4", *PLACE,
                "--set", *(f"{k}={v}" for k, v in {**QUICK, "epochs": 100}.items())]  # fmt: skip

@@ -170,8 +170,10 @@ def data_flow(recipe: Recipe) -> list[dict[str, Any]]:
     model(source, ids[:, :-1])
     for hook in hooks:
         hook.remove()
-    name, what = {"image": ("image", "uint8 pixels"), "caption": ("caption", "byte ids")}.get(
+    name, what = {"image": ("image", "uint8 pixels"), "caption": ("caption", "ids")}.get(
         recipe.plan_source, ("row", "its number")
     )
+    if recipe.frozen_features:
+        what = "a frozen network's features, float16"
     first = {"name": name, "module": what, "shape": tuple(source.shape[1:]), "parameters": 0}
     return [first, *seen]

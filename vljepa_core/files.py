@@ -22,5 +22,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(f.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(f"{path}: could not be written ({error}); free some space or check permissions") from error
+    finally:  # Ctrl-C may come here, too
+        temporary.unlink(missing_ok=True)

@@ -123,14 +123,16 @@ class Recipe:
                 signed = field.name == "cross_gate_init"  # a logit
                 fits = math.isfinite(value) and (signed or value >= 0)
                 need(fits, f"{field.name}={value!r} should be {'a finite number' if signed else '0 or more'}")
+            if field.type == "float":  # 1 and 1.0 are one recipe, and one text of it
+                object.__setattr__(self, field.name, float(value))
         for name in _AT_LEAST_ONE:
             need(getattr(self, name) >= 1, f"{name}={getattr(self, name)} should be at least 1")
         for name, choices in _CHOICES.items():
             need(getattr(self, name) in choices, f"{name}={getattr(self, name)!r} is none of {', '.join(choices)}")
         need(self.dim % self.heads == 0, f"dim={self.dim} is not a multiple of heads={self.heads}")
         need(self.dim % 4 == 0, f"dim={self.dim} is not a multiple of 4, which 2-D sin-cos positions need")
-        need(
-            self.image_size % self.patch_size == 0,
+        need(  # networks have patches of their own
+            self.visual != "vit" or self.image_size % self.patch_size == 0,
             f"image_size={self.image_size} is not a multiple of patch_size={self.patch_size}",
         )
         need(
@@ -155,6 +157,10 @@ class Recipe:
         need(
             self.plan_source != "table" or self.validate_on == "train",
             "plan_source='table' has a plan for every training example and for no other: set validate_on=train",
+        )
+        need(
+            self.plan_source != "caption" or self.captions == "one",
+            "plan_source='caption' sends the one caption that is to be written: captions='all' would ask for another",
         )
         need((self.classes > 1) == (self.objective == "classify"), f"classes={self.classes} with {self.objective}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,7 +101,7 @@ def recorded_rungs(data: str | None = None, folder: Path | None = None) -> dict[
     """
     folder = RECORDED / "rungs" if folder is None else folder
     found: dict[str, list[Record]] = {}
-    for path in sorted(folder.glob(f"{data or '*'}/*.json")):
+    for path in sorted(folder.glob(f"{glob.escape(data) if data else '*'}/*.json")):
         record = read_record(path)
         name = path.stem.removesuffix(f"-{record.scale}-seed{record.seed}")
         reason = "its name is not that of its rung, scale and seed, or its folder not that of its data"

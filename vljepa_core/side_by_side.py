@@ -72,7 +72,7 @@ def side_by_side(names: Sequence[str], commands: Sequence[Sequence[str]], jobs: 
         while waiting or running:
             while waiting and len(running) < jobs:
                 name, command = waiting.pop(0)
-                said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when its process has ended
+                said = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed when its process has ended
                 taken = [gpu for *_, gpu in running]
                 gpu = min(gpus, key=taken.count, default=None)
                 own = environment if gpu is None else {**environment, "CUDA_VISIBLE_DEVICES": gpu}

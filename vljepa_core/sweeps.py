@@ -26,7 +26,7 @@ from typing import Any
 
 import pandas as pd
 
-from vljepa_core.recipes import changes_of, did_you_mean, fields_of, recipe
+from vljepa_core.recipes import changes_of, did_you_mean, fields_of, in_full, recipe
 from vljepa_core.records import RECORDED, Record, read_record
 
 if sys.version_info >= (3, 11):
@@ -181,13 +181,14 @@ def sweep_table(records: Sequence[Record]) -> pd.DataFrame:
     """One row per record: where it ran, the recipe values that vary, verdict, metrics, cost, commit.
 
     A metric takes three columns: ``NAME``, ``NAME_low`` and ``NAME_high`` (95%; empty where not defined). Metrics that
-    a record lacks, such as captions' for a classifier, are empty. ``depth`` stands for five equal depths.
+    a record lacks, such as captions' for a classifier, are empty. ``depth`` stands for five equal depths. What
+    an older core's recipe did not have is at its default.
     """
     varying = varying_keys(records)
     rows = []
     for r in records:
         row: dict[str, Any] = {"experiment": r.experiment, "scale": r.scale, "data": r.data, "seed": r.seed}
-        row |= {key: r.recipe.get(fields_of(key)[0]) for key in varying}
+        row |= {key: in_full(r.recipe).get(fields_of(key)[0]) for key in varying}
         row["verdict"] = r.verdict["label"]
         for name, metric in r.metrics.items():
             row |= {name: metric["value"], f"{name}_low": metric["low"], f"{name}_high": metric["high"]}
@@ -200,6 +201,7 @@ def sweep_table(records: Sequence[Record]) -> pd.DataFrame:
 def varying_keys(records: Sequence[Record]) -> list[str]:
     """Recipe values that some record changes on purpose and that are not the same in all of them."""
     changed = dict.fromkeys(key for r in records for key in changes_of(r.recipe))
-    if any(len({r.recipe.get(field) for field in fields_of("depth")}) > 1 for r in records):  # not one depth for all
+    whole = [in_full(r.recipe) for r in records]
+    if any(len({values.get(field) for field in fields_of("depth")}) > 1 for values in whole):  # not one depth for all
         changed = dict.fromkeys(field for key in changed for field in (fields_of(key) if key == "depth" else (key,)))
-    return [key for key in changed if len({str(r.recipe.get(fields_of(key)[0])) for r in records}) > 1]
+    return [key for key in changed if len({str(values.get(fields_of(key)[0])) for values in whole}) > 1]

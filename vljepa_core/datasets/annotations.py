@@ -264,7 +264,7 @@ def _merge(records: list[_Record], listing: Listing) -> None:
             listing.entries.append(entry)
         else:
             counts["images without captions"] += 1
-            listing.unusable.append((entry.file_name, "no caption"))
+            listing.unusable.append((entry.file_name, f"no caption (image_id {entry.image_id!r})"))
 
 
 class _Captions:

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from vljepa_core.files import write_atomically
+
 FORMAT = 1
 # Up to this size every opening checks the SHA-256 of all pixels (about a second); a larger file is only
 # checked in full when its size or time of change is not the one noted when it was built.
@@ -202,16 +204,9 @@ def _build(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: B
         "pixels_sha256": digest.hexdigest(),
         "notes": notes,
     }
-    temporary = _temporary(sidecar_file)
-    try:
-        with open(temporary, "w", encoding="utf-8") as out:
-            # dumps: several times as fast as dump, which encodes in Python
-            out.write(json.dumps({"format": FORMAT, "body_sha256": _checksum(body), "body": body}))
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, sidecar_file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # dumps: several times as fast as dump, which encodes in Python
+    text = json.dumps({"format": FORMAT, "body_sha256": _checksum(body), "body": body})
+    write_atomically(sidecar_file, text.encode("utf-8"))
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -25,8 +26,10 @@ def check(data: str, image_size: int = 64, preprocess: str = "squash") -> tuple[
     Every image is decoded once, into the cache that a run would use.
 
     Raises:
-        DataError: no such folder, or no captions in it.
+        DataError: generated data, no such folder, or no captions in it.
     """
+    if re.fullmatch(r"shapes|scenes(:\d+)?", data):
+        raise DataError(f"{data}: drawn by this package, so that nothing of it is refused; name coco, or a folder")
     folder = find_folder(data).resolve()
     downloaded = read_manifest(folder) is not None
     listing = read_folder(folder, images=folder if downloaded else None)

@@ -30,6 +30,8 @@ from vljepa_core.files import write_atomically
 FORMAT = 1
 MANIFEST = "download.json"
 CAPTIONS = "captions_sample.json"
+# Not the folder: it may be somebody's own, and a file of this name in it another program's.
+_ADVICE = "move this file away; if `data coco` made the folder, run it again"
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def read_manifest(folder: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: damaged ({error}); delete {folder} and run `data coco` again") from None
-    raise DataError(f"{path}: format {found!r}, this code reads {FORMAT}; delete {folder} and run `data coco` again")
+        raise DataError(f"{path}: damaged ({error!r}), or not of `data coco`; {_ADVICE}") from None
+    raise DataError(f"{path}: format {found!r}, this code reads {FORMAT}; {_ADVICE}")
 
 
 def stem(folder: Path, image_size: int, preprocess: str) -> Path:
