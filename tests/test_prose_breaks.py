@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from tests.prose import chapter, listed, readme, seeds_of
 from vljepa_core.blind import bits_apart
 from vljepa_core.interventions import RUNGS, SINGLE
+from vljepa_core.recipes import recipe
 from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
 
@@ -165,3 +168,18 @@ def test_chapter_9_says_that_the_collapse_stays_at_other_weights() -> None:
         assert {r.recipe[key] / ours for r in found} - {0} == {1, {"align": 3, "words": 4}[name]}
     ours = [RUNGS["run5"].changes[key] for key in ("align_weight", "words_weight")]
     assert f"than in Run 5 ({ours[0]} and {ours[1]})" in text
+
+
+def test_chapter_9_says_what_a_large_batch_brings() -> None:
+    (large,) = recorded_sweep("large_batch")
+    text = chapter(9)
+    assert large.recipe["batch_size"] == 512 == 16 * recipe("run2", "laptop").batch_size
+    assert large.recipe["align_weight"] == RUNGS["align"].changes["align_weight"] and large.provenance["steps"] == 1_000
+    bits = "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**large.metrics["infonce"])
+    assert not broke([large]) and f"by the threshold it does: {bits}." in text
+    small = {f"{r.history[-1]['align']:.2f}" for r in recorded_rungs("flickr8k")["align"]}
+    assert small == {f"{math.log(32):.2f}"} and f"what guessing costs, {math.log(32):.2f}." in text
+    own = f"is {large.history[-1]['align']:.2f} nats, where guessing among 512 costs {math.log(512):.2f};"
+    assert f"The loss of alignment {own}" in text
+    said = f"{large.value('plan_variance_share'):.0%} of the variance of plans is between pictures, and the decoder"
+    assert f"{said} writes {round(200 * large.value('greedy_unique'))} captions for 200 of them." in text
