@@ -118,7 +118,7 @@ def test_what_can_not_be_is_refused_before_anything_runs(text: str, says: str, t
         (["run2", "--partition", "gpu"], "only with --cluster slurm"),
         (["run2", "--cluster", "slurm", "--time", "1:30"], "1:30:00"),
         (["run2", *PLACE, "--keep", "data/recorded"], "changed runs would stand among the plain ones"),
-        (["test0", *PLACE, "--data", "shapes", "scenes"], "are the same run"),
+        (["test0", *PLACE, "--data", "scenes"], "are the same run"),
     ],
 )
 def test_what_the_command_line_can_not_mean(arguments: list[str], says: str, data_dir: Path, capsys, monkeypatch):

@@ -42,12 +42,13 @@ def add_sweep_command(commands: argparse._SubParsersAction) -> None:
         "what", nargs="+", metavar="FILE.toml or EXPERIMENT", help=f"a sweep file, or any of {', '.join(EXPERIMENTS)}"
     )
     grid = sweep.add_argument_group("the grid (each takes several values, and replaces what a file says)")
-    grid.add_argument("--scale", nargs="+", help=f"{', '.join(SCALES)} (default laptop)")
-    grid.add_argument("--data", nargs="+", help="as for run (default scenes)")
-    grid.add_argument("--seed", nargs="+", type=int, help="default 0")
+    grid.add_argument("--scale", nargs="+", action="extend", help=f"{', '.join(SCALES)} (default laptop)")
+    grid.add_argument("--data", nargs="+", action="extend", help="as for run (default scenes)")
+    grid.add_argument("--seed", nargs="+", action="extend", type=int, help="default 0")
     grid.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=V,V", help="recipe values, e.g. K=8,16,32 word_dropout=token"
-    )
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=V,V",
+        help="recipe values, e.g. K=8,16,32 word_dropout=token",
+    )  # fmt: skip
     where = sweep.add_argument_group("where it runs")
     where.add_argument("--cluster", choices=("local", "slurm"), default="local", help="default: this machine")
     where.add_argument(
@@ -60,8 +61,9 @@ def add_sweep_command(commands: argparse._SubParsersAction) -> None:
     where.add_argument("--gpus", type=int, help="SLURM: GPUs of one run")
     where.add_argument("--cpus", type=int, help="SLURM: CPU cores of one run")
     where.add_argument(
-        "--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="SLURM: anything else of sbatch, e.g. account=me"
-    )
+        "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="SLURM: anything else of sbatch, e.g. account=me",
+    )  # fmt: skip
     out = sweep.add_argument_group("what comes out")
     out.add_argument("--dry-run", action="store_true", help="list what would run, what is finished, how long it takes")
     out.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
