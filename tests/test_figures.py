@@ -267,6 +267,17 @@ def test_bits_stand_beside_the_most_that_can_be_shown():
         figures.collapse_timeline(make_record(timeline=[]))
 
 
+def test_recorded_curves_are_within_the_axes(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.curves.show", lambda fig, *_, **__: drawn.append(fig))
+    old = make_record(seed=1)
+    old["history"] = [{**row, "plan_rank": 9.0, "plan_cosine": -0.5} for row in old["history"]]
+    figures.collapse_metrics(make_record(), [old])
+    for ax in drawn[0].axes:
+        low, high = ax.get_ylim()
+        assert all(low <= y <= high for line in ax.lines for y in line.get_ydata()), ax.get_title(loc="left")
+
+
 def test_random_weights_are_the_control_line_of_the_collapse():
     plain = make_record()
     start = {"epoch": 0, "plan_rank": 1.75, "val_loss": 5.6}
