@@ -267,6 +267,14 @@ def test_bits_stand_beside_the_most_that_can_be_shown():
         figures.collapse_timeline(make_record(timeline=[]))
 
 
+def test_no_line_to_read_by_is_left_out() -> None:
+    lines = {f"line {n}": 0.1 * n for n in range(1, 8)}
+    shown = figures.loss_curves(make_record(), references=lines)
+    assert all(f"{name} {value:.3f}" in shown.alt for name, value in lines.items())
+    shown = figures.metric_bars("greedy_unique", [make_record()], baselines=lines)
+    assert all(f"{name}: {value:.1%}" in shown.alt for name, value in lines.items())
+
+
 def test_recorded_curves_are_within_the_axes(monkeypatch) -> None:
     drawn = []
     monkeypatch.setattr("vljepa_core.figures.curves.show", lambda fig, *_, **__: drawn.append(fig))

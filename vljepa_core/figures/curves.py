@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def loss_curves(
     for name, value in elsewhere.items():
         ax.axhline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=0.9, label=f"{name}: {value:.3f}")
         said.append(f"{name} {value:.3f}")
-    for (name, value), (colour, dashes) in zip(references.items(), _REFERENCES, strict=False):
+    for (name, value), (colour, dashes) in zip(references.items(), cycle(_REFERENCES)):
         ax.axhline(value, color=colour, linestyle=dashes, linewidth=1.4, label=f"{name}: {value:.3f}")
         said.append(f"{name} {value:.3f}")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
