@@ -399,3 +399,9 @@ def test_other_values_have_a_row_each_named_by_what_sets_them_apart() -> None:
     first, second = (cells(table, name) for name in ("align_weight=3.0", "diversity_weight=0.0, sigreg_weight=1.0"))
     assert "0.20" in first[0] and "0.00" in first[0] and first[-1] == "breaks the collapse in 1 of 2 seeds"
     assert "0.00" in second[0] and second[-1] == "collapses"
+
+
+def test_a_folder_whose_name_begins_as_scenes_is_no_scenes() -> None:
+    mine = made_up("run6", data="scenes_of_mine")
+    assert "what the captions need" not in figures.rung_bits({"published": [mine]}).alt
+    assert "scenes_of_mine" not in report.delivered_table([mine]).html

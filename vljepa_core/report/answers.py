@@ -133,7 +133,7 @@ def delivered_table(records: Iterable[Record]) -> Display:
         records: of Runs 5 and 6; those of other data than scenes, where nobody knows what is needed, are left out.
     """
     rows = []
-    known = [record for record in records if record.data.startswith("scenes")]
+    known = [record for record in records if ladder.is_scenes(record)]
 
     def place(record: Record) -> tuple:
         return (
