@@ -229,3 +229,9 @@ def test_a_run_with_another_plan_says_so_and_stands_in_a_column_of_its_own() -> 
     assert setting(plain) == "scenes, laptop, seed 0" and setting(wide) == "scenes, laptop, a plan of 16 x 256, seed 0"
     head = report.results_table("run2", plain, [plain, wide, make_record(1, recipe=plain["recipe"])]).html
     assert "scenes, laptop, seeds 0, 1" in head and "a plan of 16 x 256, seed 0" in head
+
+
+def test_training_time_is_without_the_evaluation() -> None:
+    made = {"commit": "abcdef0123456", "dirty": False, "seconds": 61.0, "train_seconds": 50.0}
+    rows = rows_of(report.results_table("run2", make_record(provenance=made), [make_record()]))
+    assert rows["training time seconds"][1:3] == ["61", "50"]  # of an older record only both together are known

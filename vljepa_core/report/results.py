@@ -262,7 +262,8 @@ def _measure(record: Any, name: str) -> dict | None:
         total = get(get(record, "parameters", {}), "total")
         return None if total is None else {"value": total}
     if name == "seconds":
-        seconds = get(get(record, "provenance", {}), "seconds")
+        made = get(record, "provenance", {})  # its "seconds" are those of the evaluation, too
+        seconds = made.get("train_seconds", made.get("seconds"))
         return None if seconds is None else {"value": seconds}
     found = metric(record, name)
     if found is None and name == "val_loss":
