@@ -235,3 +235,14 @@ def test_training_time_is_without_the_evaluation() -> None:
     made = {"commit": "abcdef0123456", "dirty": False, "seconds": 61.0, "train_seconds": 50.0}
     rows = rows_of(report.results_table("run2", make_record(provenance=made), [make_record()]))
     assert rows["training time seconds"][1:3] == ["61", "50"]  # of an older record only both together are known
+
+
+def test_a_cell_says_how_many_seeds_it_is_of_and_keeps_its_interval() -> None:
+    def cell(*found: dict) -> str:
+        recorded = [make_record(seed, "photos", metrics=metrics) for seed, metrics in enumerate(found)]
+        return rows_of(report.results_table("run2", make_record(), recorded))["unique captions, greedy % of images"][1]
+
+    one = make_record()["metrics"]
+    assert cell(one) == "0.25% (1 of 400) [0.25%, 1.0%]"
+    assert cell(one, {}, {}) == "0.25% (1 of 400) [0.25%, 1.0%] 1 of 3 seeds"
+    assert cell(one, one, {}) == "0.25% [0.25%, 1.0%] 2 of 3 seeds"

@@ -276,17 +276,14 @@ def _cell(runs: list[Any], name: str) -> str:
     found = [m for m in (_measure(run, name) for run in runs) if m]
     if not found:
         return NOT_MEASURED
-    if len(found) == 1:
-        one = found[0]
-        text = counted(name, one["value"], one.get("n"))
-        if one.get("low") is not None and one.get("high") is not None:
-            text += f"<small>[{number(name, one['low'])}, {number(name, one['high'])}]</small>"
-        return text
     values = [m["value"] for m in found]
-    if len(set(values)) == 1:
-        return number(name, values[0])
-    text = f"{number(name, statistics.mean(values))} ± {number(name, statistics.stdev(values))}"
-    if all(m.get("low") is not None for m in found):
+    if len(found) == 1:
+        text = counted(name, values[0], found[0].get("n"))
+    elif len(set(values)) == 1:
+        text = number(name, values[0])
+    else:
+        text = f"{number(name, statistics.mean(values))} ± {number(name, statistics.stdev(values))}"
+    if all(m.get("low") is not None and m.get("high") is not None for m in found):
         low, high = min(m["low"] for m in found), max(m["high"] for m in found)
         text += f"<small>[{number(name, low)}, {number(name, high)}]</small>"
     return text + (f"<small>{len(found)} of {len(runs)} seeds</small>" if len(found) < len(runs) else "")
