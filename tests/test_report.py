@@ -246,3 +246,13 @@ def test_a_cell_says_how_many_seeds_it_is_of_and_keeps_its_interval() -> None:
     assert cell(one) == "0.25% (1 of 400) [0.25%, 1.0%]"
     assert cell(one, {}, {}) == "0.25% (1 of 400) [0.25%, 1.0%] 1 of 3 seeds"
     assert cell(one, one, {}) == "0.25% [0.25%, 1.0%] 2 of 3 seeds"
+
+
+def test_columns_that_ran_on_the_same_are_told_apart_by_their_recipes() -> None:
+    runs = [make_record(seed, recipe={"align_weight": w}) for w in (0.0, 0.3) for seed in (0, 1)]
+    for table in (report.results_table("run2", runs[0], runs), report.probe_table(runs[0], runs)):
+        heads = next(cells for name, cells in rows_of(table).items() if name in ("result", "probe"))
+        assert len(set(heads)) == len(heads)
+        assert any("seeds 0, 1, align_weight=0.3" in head for head in heads)
+        assert any(head == "this build scenes, laptop, seed 0, align_weight=0.0" for head in heads)
+    assert "align_weight" not in report.results_table("run2", runs[0], runs[:2]).html
