@@ -286,7 +286,9 @@ def test_runs_of_other_recipes_are_not_averaged_and_those_of_an_older_core_are()
     for changes, together in (({"align_weight": 0.1}, False), ({"align_memory": None}, True)):
         values = {key: value for key, value in {**two.recipe, **changes}.items() if value is not None}
         other = dataclasses.replace(two, recipe=values)
-        assert ("mean" in report.goals_table("run5", [one, other]).html) is together
+        table = report.goals_table("run5", [one, other]).html
+        assert ("mean" in table) is together
+        assert all((f"align_weight={w}" in table) is not together for w in (0.1, 1.0)), "or the heads were the same"
         assert ("2.000 ± 1.414" in report.probe_table(one, [one, other]).html.replace("&nbsp;", " ")) is together
         assert len(report.audit._seeds_together([one, other])) == (1 if together else 2)
         if not together:
