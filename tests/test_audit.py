@@ -267,6 +267,14 @@ def test_bad_captions_are_named(value, says, as_train, files, tmp_path: Path, ca
     assert status == 2 and not out and "bad.json: " in err and says in err
 
 
+def test_an_annotation_that_is_there_twice_is_one(tmp_path: Path) -> None:
+    """Two people who wrote the same are two: their annotations have ids of their own."""
+    held = coco({1: ["a dog", "a dog", "one dog"], 2: ["a cat"]})
+    held["annotations"] *= 2
+    path = Path(write(tmp_path / "merged.json", held))
+    assert audit_files.read_captions(path) == {1: ["a dog", "a dog", "one dog"], 2: ["a cat"]}
+
+
 def spoiled(value: float) -> np.ndarray:
     scores = np.full((N, N), -30.0)
     scores[3, 7] = value

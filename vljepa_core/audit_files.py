@@ -23,15 +23,20 @@ FEWEST = 8  # images that a probe of a matrix needs
 
 
 def read_captions(file: Path) -> dict[int | str, list[str]]:
-    """Human captions of each image that has one, from a COCO captions file; empty captions are left out.
+    """Human captions of each image that has one, from a COCO captions file.
+
+    Left out are empty captions, and annotations that are there again with the same id, image and text, as in files that
+    were merged: the caption that is held out as the human's answer would still be among its references.
 
     Raises:
         DataError: not COCO captions, a caption that is not text, or no caption at all.
     """
     captions: dict[int | str, list[str]] = {}
+    seen = set()
     for i, row in enumerate(read_annotations(file, file_names=False)["annotations"]):
         text = _text(row["caption"], f"{file}: annotations[{i}]")
-        if text:
+        if text and (annotation := (row["id"], row["image_id"], text)) not in seen:
+            seen.add(annotation)
             captions.setdefault(row["image_id"], []).append(text)
     if not captions:
         raise DataError(f"{file}: no captions in it; give the human captions of the images that were captioned")
