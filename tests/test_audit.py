@@ -216,6 +216,14 @@ def test_few_captions_are_no_collapse_where_humans_write_few() -> None:
     assert found.verdict.label == "uses the image"
 
 
+def test_one_caption_for_all_is_a_collapse_even_where_most_humans_write_it() -> None:
+    """As in reports on X-rays, of which most find nothing."""
+    same = {i: ["no acute finding"] * 2 if i % 5 else ["a broken rib"] * 2 for i in range(100)}
+    assert audit(dict.fromkeys(same, "no acute finding"), same).verdict.label == "collapsed"
+    alike = dict.fromkeys(same, ["no acute finding"] * 2)
+    assert audit(dict.fromkeys(same, "no acute finding"), alike).verdict.label != "collapsed"
+
+
 GOOD = results(SHUFFLED)
 BAD_PREDICTIONS = {
     "not JSON": ("[{", "not JSON"),
