@@ -235,6 +235,7 @@ BAD_PREDICTIONS = {
     "half a character": ([{"image_id": 0, "caption": "a \ud800"}], "half a character"),
     "id as text": ([{"image_id": "3", "caption": "a"}], "image_id '3' should be 3"),
     "unknown id": ([{"image_id": 12345, "caption": "a"}], "12345 has no caption in the captions file, whose ids"),
+    "id of too many digits": ([{"image_id": "1" * 5000, "caption": "a"}], "... has no caption in the captions file"),
     "twice": ([*GOOD, GOOD[4]], "a second prediction for image 4"),
     "missing": (GOOD[3:], "no prediction for 3 of 150 images, such as 0, 1, 2; caption them too, or say --partial"),
     "empty": ([], "no prediction for 150 of 150"),
@@ -331,6 +332,8 @@ def test_files_that_are_not_there_and_a_page_over_an_input(files, capsys) -> Non
     assert "can't be read" in run(capsys, "none.json", files["captions"])[2]
     status, _, err = run(capsys, files["predictions"], files["captions"], "--html", files["captions"])
     assert status == 2 and "is a file to be read" in err
+    status, out, err = run(capsys, files["predictions"], files["captions"], "--html", files["folder"])
+    assert status == 2 and not out and "that is a folder; name a file" in err
 
 
 def test_an_audit_needs_no_torch() -> None:

@@ -136,14 +136,21 @@ def _text(caption: object, where: str) -> str:
 
 
 def _unknown(image_id: int | str, known: Mapping[int | str, None]) -> str:
-    other = str(image_id) if isinstance(image_id, int) else int(image_id) if image_id.strip().isdecimal() else None
+    other = str(image_id) if isinstance(image_id, int) else _number(image_id)
     if other in known:
         return f"image_id {image_id!r} should be {other!r}, as in the captions file (text and numbers differ)"
     some = ", ".join(repr(i) for i in list(known)[:3])
     return (
-        f"image_id {image_id!r} has no caption in the captions file, whose ids are like {some}; "
+        f"image_id {_short(image_id)} has no caption in the captions file, whose ids are like {some}; "
         "take the captions of the images that were captioned"
     )
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text) if text.strip().isdecimal() else None
+    except ValueError:  # more digits than Python reads
+        return None
 
 
 def _short(value: object) -> str:
