@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vljepa_core.commands.rungs import failures
 from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.recipes import EXPERIMENTS, SCALES
 from vljepa_core.sweeps import Point, SweepError, points, read_sweep, sweep_table, with_changes
@@ -208,7 +209,7 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
     from vljepa_core.estimate import estimate_seconds
 
     seen: dict[Path, Point] = {}
-    times: dict[str, float] = {}  # seeds take the same time
+    times: dict[str, float | None] = {}  # seeds take the same time
     found = []
     threads = _cluster(options).threads
     for point in asked:
@@ -224,7 +225,11 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
         if estimate and state != "finished":
             key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
             if key not in times:
-                times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
+                times[key] = None
+                try:
+                    times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
+                except failures() as error:  # so will the run say, and the others go on
+                    print(f"{point.label}: no estimate, {error}", file=sys.stderr)
             run.estimate = times[key]
         found.append(run)
     return found
@@ -333,8 +338,9 @@ class Pace:
         if None in self.todo.values():
             total = len(self.todo) * sum(seconds for seconds, _ in self.took) / len(self.took)
         else:
-            spent, expected = (sum(pair[i] for pair in self.took) for i in (0, 1))
-            total = sum(self.todo.values()) * (spent / expected if self.took else 1)
+            known = [pair for pair in self.took if pair[1] is not None]
+            spent, expected = (sum(pair[i] for pair in known) for i in (0, 1))
+            total = sum(self.todo.values()) * (spent / expected if known else 1)
         return max(0.0, total / min(self.at_once, len(self.todo)) - (time.monotonic() - self.mark))
 
 
