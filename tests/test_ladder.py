@@ -121,6 +121,8 @@ def test_arithmetics_stand_beside_each_other_where_both_were_run(data_dir: Path)
     assert "<div>float32</div><div>bfloat16</div>" in table and table.count("Run 2") == 1
     other = dataclasses.replace(half, seed=1)
     assert "Run 2" not in report.precision_table([record], [other, record]).html
+    wider = dataclasses.replace(half, recipe={**half.recipe, "dim": 2 * half.recipe["dim"]})
+    assert "Run 2" not in report.precision_table([record], [wider]).html
 
 
 def test_a_few_thousandths_of_a_bit_are_no_use_of_a_plan(climbed: list) -> None:
