@@ -108,6 +108,7 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     assert "(at least 90%), 2 runs)" in report.audit_verdict([seeing], [long, again]).alt
     said = report.audit_verdict([seeing], [long, short]).alt
     assert said.startswith("LARGE ENOUGH TO NAME AN IMAGE: 0 of 1") and "with the published recipe" in said
+    assert f"A plan of {long.recipe['plan_vectors']} x {long.recipe['dim']} numbers tells" in said
     unseen = dataclasses.replace(long, recipe={**long.recipe, "validate_on": "val"})
     assert report.audit_verdict([seeing], [unseen, short]).alt.startswith("LARGE ENOUGH FOR UNSEEN CAPTIONS")
     assert report.audit_verdict([seeing], [short]).alt.startswith("OPEN: 0 of 1")

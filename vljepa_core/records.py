@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 
 from vljepa_core.files import write_atomically
 from vljepa_core.provenance import REPOSITORY
-from vljepa_core.recipes import changes_of
+from vljepa_core.recipes import changes_of, in_full
 
 FORMAT = 2
 # 1 had no probes, no nats per image, no timeline: what such a record lacks is "not measured".
@@ -130,10 +131,12 @@ def keep(record: Record, path: Path, human: Collection[str] | None = None) -> No
         record: of a finished run.
         path: of the file.
         human: all captions of the run's data (``human_captions``). With them, what a run learned by heart is left out
-            caption by caption; without, all of its words are, as soon as it repeats one.
+            caption by caption, those included of which it could write the beginning alone (``max_new_tokens``);
+            without, all of its words are, as soon as it repeats one.
     """
     if not re.fullmatch(r"shapes|scenes(-level\d)?", record.data):
-        record = dataclasses.replace(record, captions=[_own_words(record, row, human) for row in record.captions])
+        theirs = None if human is None else sorted(human)
+        record = dataclasses.replace(record, captions=[_own_words(record, row, theirs) for row in record.captions])
     record.save(path)
 
 
@@ -143,14 +146,24 @@ def human_captions(dataset: Any) -> frozenset[str]:
     return frozenset(text.strip() for texts in dataset.captions for text in texts)
 
 
-def _own_words(record: Record, row: dict[str, Any], human: Collection[str] | None) -> dict[str, Any]:
-    """A row of captions without those that are, or may be, people's."""
+def _own_words(record: Record, row: dict[str, Any], human: Sequence[str] | None) -> dict[str, Any]:
+    """A row of captions without those that are, or may be, people's; ``human`` are all of these, sorted."""
     ways = ("greedy", "sampled")
     recites = record.recipe.get("validate_on") == "train" or record.recipe.get("plan_source") in ("caption", "table")
     if human is None:
         recites |= any(record.metrics.get(f"{way}_verbatim", {"value": 0})["value"] > 0 for way in ways)
-    theirs = {way for way in ways if recites or (human is not None and row.get(way, "").strip() in human)}
+    longest = in_full(record.recipe)["max_new_tokens"]
+    theirs = {way for way in ways if recites or (human is not None and _is_among(human, row.get(way, ""), longest))}
     return {key: value for key, value in row.items() if key not in theirs}
+
+
+def _is_among(human: Sequence[str], text: str, longest: int) -> bool:
+    """Whether a text is one of the sorted ones, or the beginning of one where it has ``longest`` bytes: it was cut."""
+    start = text.strip()
+    at = bisect_left(human, start)  # what begins with a text comes next to it
+    if at == len(human):
+        return False
+    return human[at] == start or (len(text.encode()) >= longest and human[at].startswith(start))
 
 
 def recorded(experiment: str, folder: Path = RECORDED) -> list[Record]:
