@@ -267,6 +267,15 @@ def test_bits_stand_beside_the_most_that_can_be_shown():
         figures.collapse_timeline(make_record(timeline=[]))
 
 
+def test_the_legend_of_the_losses_is_within_the_figure(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.curves.show", lambda fig, *_, **__: drawn.append(fig))
+    floor = {"label": "blind memoriser of the training captions", "value": 1.0}
+    figures.loss_curves(make_record(), [make_record(data="photographs", trivial={"train_loss": [floor]})])
+    drawn[0].draw_without_rendering()
+    assert drawn[0].legends[0].get_window_extent().x1 <= drawn[0].bbox.x1
+
+
 def test_no_line_to_read_by_is_left_out() -> None:
     lines = {f"line {n}": 0.1 * n for n in range(1, 8)}
     shown = figures.loss_curves(make_record(), references=lines)

@@ -108,7 +108,7 @@ def loss_curves(
     per = "image" if get(record, "experiment") == "test3" else "byte"
     ax.set_ylabel(f"cross-entropy (nats per {per})")
     # The legend stands above the axes: inside, it would cover a curve on one run or another.
-    fig.legend(loc="outside upper left", ncols=1 if references else 2, alignment="left")
+    fig.legend(loc="outside upper left", ncols=1 if references or elsewhere else 2, alignment="left")
     alt = f"Loss curves of {title(record)} ({setting(record)}), nats per {per}: {'; '.join(said)}."
     return show(fig, alt, _thin(recorded) or None)
 

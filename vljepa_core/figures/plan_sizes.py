@@ -61,7 +61,8 @@ def _panel(ax: Axes, rows: list[dict[str, Any]], vectors: list[int], widths: lis
     for row in rows:
         at = vectors.index(row["vectors"]), widths.index(row["width"])
         shares[at] = np.clip(row["bits_kept"]["value"], 0, 1)
-        text[at] = f"{row['bits_kept']['value']:.0%}\n{said_bytes(row['bytes'])} B"
+        size = row["bytes"] if row["bytes"] < 1000 else round(row["bytes"])  # a decimal more does not fit
+        text[at] = f"{row['bits_kept']['value']:.0%}\n{said_bytes(size)} B"
         said.append(f"{row['name']}, {said_bytes(row['bytes'])} bytes: {row['bits_kept']['value']:.0%}")
         if keeps(row):
             frame = (at[1] + 0.04, at[0] + 0.04), 0.92, 0.92
