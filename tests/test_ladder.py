@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.metrics import Metric
 from vljepa_core.records import recorded
 from vljepa_core.rungs import uses_plan
+from vljepa_core.sweeps import recorded_sweep
 
 SMALL = {**TINY, "epochs": 1, "warmup_epochs": 0}
 
@@ -124,6 +126,17 @@ def test_arithmetics_stand_beside_each_other_where_both_were_run(data_dir: Path)
     assert "Run 2" not in report.precision_table([record], [other, record]).html
     wider = dataclasses.replace(half, recipe={**half.recipe, "dim": 2 * half.recipe["dim"]})
     assert "Run 2" not in report.precision_table([record], [wider]).html
+
+
+def test_no_word_of_the_phase_diagram_runs_into_the_next(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.phase.show", lambda fig, *_, **__: drawn.append(fig))
+    recorded = ladder.rungs(recorded_sweep("ladder"))
+    figures.phase_diagram([rung for rung in recorded if rung.image_size == 64])
+    drawn[0].draw_without_rendering()
+    boxes = [text.get_window_extent().padded(2) for ax in drawn[0].axes for text in ax.texts if text.get_text()]
+    assert len(boxes) > 20
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_few_thousandths_of_a_bit_are_no_use_of_a_plan(climbed: list) -> None:
