@@ -152,6 +152,13 @@ def test_numbers_of_an_audit() -> None:
     assert "training captions, word for word" in copied.verdict.reason
 
 
+def test_copies_are_no_remark_where_humans_copy_as_well() -> None:
+    everything = [c for each in CAPTIONS.values() for c in each]
+    found = audit(PREDICTIONS["uses the image"], CAPTIONS, train=everything)
+    assert found.variety["own"]["verbatim"].value == found.variety["human"]["verbatim"].value == 1
+    assert "word for word" not in found.verdict.reason
+
+
 def test_images_with_one_caption_have_no_human_answer() -> None:
     alone = {i: each[:1] for i, each in CAPTIONS.items()}
     found = audit(PREDICTIONS["uses the image"], alone)
