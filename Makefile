@@ -57,6 +57,8 @@ RECORDED := $(wildcard data/recorded/*/*.json data/recorded/*/*/*.json data/reco
 # Of a folder of one's own: its captions, and its folders, whose times change as images come and go.
 ifeq ($(shell [[ ! '$(DATA)' =~ ^(shapes|coco|scenes(:[0-4])?)$$ ]] && echo folder),folder)
 OWN_DATA := $(shell find -L '$(DATA)' -type d -o -name 'captions*.json' | sed 's/ /\\ /g')
+else ifeq ($(DATA),coco)
+OWN_DATA := $(wildcard $(or $(VLJEPA_DATA),data)/coco/*.json)
 endif
 BOOK := book/_config.yml book/_toc.yml book/myst.yml book/status.py book/data_used.py book/speed.py benchmarks/table.py \
   $(wildcard book/*.md book/_static/* benchmarks/recorded/*)
@@ -140,8 +142,14 @@ $(BUILD)/params.yaml: FORCE
 	@printf 'scale: %s\ndata: "%s"\nseed: %s\n' '$(SCALE)' '$(DATA)' '$(SEED)' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
+# Every run that was asked for so far, one a line: a control that is asked for later makes the records again.
+$(BUILD)/asked: FORCE
+	@mkdir -p $(@D)
+	@touch -a $@
+	@printf '%s\n' $(EXPERIMENTS) $(CONTROLS) $(RUNGS) | grep -vxFf $@ >> $@ || true
+
 # ---- records: the core decides which of them still hold, and trains the others --------------------------
-$(BUILD)/records.done: $(BUILD)/params.yaml $(CORE) $(OWN_DATA) constraints.txt | $(ENV_READY)
+$(BUILD)/records.done: $(BUILD)/params.yaml $(BUILD)/asked $(CORE) $(OWN_DATA) constraints.txt | $(ENV_READY)
 	$(PYTHON) -m vljepa_core run $(EXPERIMENTS) $(CONTROLS) --rungs $(RUNGS) \
 	  --scale $(SCALE) --data '$(DATA)' --seed $(SEED) --jobs $(JOBS)
 	@touch $@

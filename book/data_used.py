@@ -27,7 +27,8 @@ def section(scale: str, data: str, seed: int) -> str:
             **{f"of them in {run.recipe.experiment}, {name}": f"{len(used):,}" for name, used in run.examples.items()},
             "captions": f"{sum(map(len, dataset.captions)):,}",
             **{what: f"{count:,}" for what, count in dataset.summary.items() if count},
-            "source and licences": dataset.source.replace("|", "\\|"),
+            # A description is the folder's own text, which may have lines; a row of a table has one.
+            "source and licences": " ".join(dataset.source.replace("|", "\\|").split()),
             "fingerprint (SHA-256)": f"`{dataset.fingerprint}`",
         }
         lines += [f"### {dataset.name}", "", "| | |", "|---|---|"]

@@ -152,6 +152,13 @@ def test_numbers_of_an_audit() -> None:
     assert "training captions, word for word" in copied.verdict.reason
 
 
+def test_copies_are_no_remark_where_humans_copy_as_well() -> None:
+    everything = [c for each in CAPTIONS.values() for c in each]
+    found = audit(PREDICTIONS["uses the image"], CAPTIONS, train=everything)
+    assert found.variety["own"]["verbatim"].value == found.variety["human"]["verbatim"].value == 1
+    assert "word for word" not in found.verdict.reason
+
+
 def test_images_with_one_caption_have_no_human_answer() -> None:
     alone = {i: each[:1] for i, each in CAPTIONS.items()}
     found = audit(PREDICTIONS["uses the image"], alone)
@@ -216,6 +223,14 @@ def test_few_captions_are_no_collapse_where_humans_write_few() -> None:
     assert found.verdict.label == "uses the image"
 
 
+def test_one_caption_for_all_is_a_collapse_even_where_most_humans_write_it() -> None:
+    """As in reports on X-rays, of which most find nothing."""
+    same = {i: ["no acute finding"] * 2 if i % 5 else ["a broken rib"] * 2 for i in range(100)}
+    assert audit(dict.fromkeys(same, "no acute finding"), same).verdict.label == "collapsed"
+    alike = dict.fromkeys(same, ["no acute finding"] * 2)
+    assert audit(dict.fromkeys(same, "no acute finding"), alike).verdict.label != "collapsed"
+
+
 GOOD = results(SHUFFLED)
 BAD_PREDICTIONS = {
     "not JSON": ("[{", "not JSON"),
@@ -227,6 +242,7 @@ BAD_PREDICTIONS = {
     "half a character": ([{"image_id": 0, "caption": "a \ud800"}], "half a character"),
     "id as text": ([{"image_id": "3", "caption": "a"}], "image_id '3' should be 3"),
     "unknown id": ([{"image_id": 12345, "caption": "a"}], "12345 has no caption in the captions file, whose ids"),
+    "id of too many digits": ([{"image_id": "1" * 5000, "caption": "a"}], "... has no caption in the captions file"),
     "twice": ([*GOOD, GOOD[4]], "a second prediction for image 4"),
     "missing": (GOOD[3:], "no prediction for 3 of 150 images, such as 0, 1, 2; caption them too, or say --partial"),
     "empty": ([], "no prediction for 150 of 150"),
@@ -265,6 +281,14 @@ def test_bad_captions_are_named(value, says, as_train, files, tmp_path: Path, ca
     where = [files["captions"], "--train", bad] if as_train else [bad]
     status, out, err = run(capsys, files["predictions"], *where)
     assert status == 2 and not out and "bad.json: " in err and says in err
+
+
+def test_an_annotation_that_is_there_twice_is_one(tmp_path: Path) -> None:
+    """Two people who wrote the same are two: their annotations have ids of their own."""
+    held = coco({1: ["a dog", "a dog", "one dog"], 2: ["a cat"]})
+    held["annotations"] *= 2
+    path = Path(write(tmp_path / "merged.json", held))
+    assert audit_files.read_captions(path) == {1: ["a dog", "a dog", "one dog"], 2: ["a cat"]}
 
 
 def spoiled(value: float) -> np.ndarray:
@@ -315,6 +339,8 @@ def test_files_that_are_not_there_and_a_page_over_an_input(files, capsys) -> Non
     assert "can't be read" in run(capsys, "none.json", files["captions"])[2]
     status, _, err = run(capsys, files["predictions"], files["captions"], "--html", files["captions"])
     assert status == 2 and "is a file to be read" in err
+    status, out, err = run(capsys, files["predictions"], files["captions"], "--html", files["folder"])
+    assert status == 2 and not out and "that is a folder; name a file" in err
 
 
 def test_an_audit_needs_no_torch() -> None:

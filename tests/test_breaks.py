@@ -290,7 +290,9 @@ def test_runs_of_other_recipes_are_not_averaged_and_those_of_an_older_core_are()
     for changes, together in (({"align_weight": 0.1}, False), ({"align_memory": None}, True)):
         values = {key: value for key, value in {**two.recipe, **changes}.items() if value is not None}
         other = dataclasses.replace(two, recipe=values)
-        assert ("mean" in report.goals_table("run5", [one, other]).html) is together
+        table = report.goals_table("run5", [one, other]).html
+        assert ("mean" in table) is together
+        assert all((f"align_weight={w}" in table) is not together for w in (0.1, 1.0)), "or the heads were the same"
         assert ("2.000 ± 1.414" in report.probe_table(one, [one, other]).html.replace("&nbsp;", " ")) is together
         assert len(report.audit._seeds_together([one, other])) == (1 if together else 2)
         if not together:
@@ -427,3 +429,9 @@ def test_other_values_have_a_row_each_named_by_what_sets_them_apart() -> None:
     first, second = (cells(table, name) for name in ("align_weight=3.0", "diversity_weight=0.0, sigreg_weight=1.0"))
     assert "0.20" in first[0] and "0.00" in first[0] and first[-1] == "breaks the collapse in 1 of 2 seeds"
     assert "0.00" in second[0] and second[-1] == "collapses"
+
+
+def test_a_folder_whose_name_begins_as_scenes_is_no_scenes() -> None:
+    mine = made_up("run6", data="scenes_of_mine")
+    assert "what the captions need" not in figures.rung_bits({"published": [mine]}).alt
+    assert "scenes_of_mine" not in report.delivered_table([mine]).html

@@ -106,3 +106,19 @@ def test_what_can_not_be_is_one_line_and_status_2(arguments, says, data_dir: Pat
 def test_small_helpers() -> None:
     assert parse_changes(["K=32", "word_dropout=token", "lr=1e-3"]) == {"K": 32, "word_dropout": "token", "lr": 1e-3}
     assert [human_time(s) for s in (42, 180, 7200)] == ["42 s", "3 min", "2.0 h"]
+
+
+def test_an_option_that_is_given_twice_adds_to_itself(capsys) -> None:
+    assert main(["describe", "run2", "--scale", "smoke", "--set", "K=8", "--set", "D=64", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["recipe"]
+    assert (found["plan_vectors"], found["dim"]) == (8, 64)
+    again = ["--set", "D=64", "--seed", "1", "--data", "scenes", "--scale", "smoke"]
+    sweep = ["sweep", "run2", "--dry-run", "--no-estimate", "--set", "K=8,16", "--seed", "0", *again]
+    assert main(sweep) == 0
+    assert "4 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pairs", [["K=8", "K=16"], ["K=8", "plan_vectors=16"]])
+def test_a_value_that_is_set_twice_is_refused(pairs: list[str], capsys) -> None:
+    assert main(["describe", "run2", "--set", *pairs]) == 2
+    assert "both set plan_vectors" in capsys.readouterr().err

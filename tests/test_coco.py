@@ -688,21 +688,41 @@ def test_a_folder_never_passes_for_generated_data(tmp_path: Path, called: str, n
     assert load(make_folder(tmp_path / called)).name == name
 
 
+def makes_records(place: Path, *arguments: str) -> bool:
+    """Whether `make records` in an empty checkout would run something."""
+    if not (place / "constraints.txt").exists():
+        (place / "constraints.txt").touch()
+    left_out = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "VLJEPA_DATA")
+    environment = {k: v for k, v in os.environ.items() if k not in left_out}
+    makefile = Path(__file__).parents[1] / "Makefile"
+    command = ["make", "-f", str(makefile), "PYTHON=echo ran", "SCALE=smoke", *arguments, "records"]
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=True)
+    return "ran -m vljepa_core run" in done.stdout
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="GNU make is not installed")
 def test_make_notices_that_a_folders_captions_or_images_changed(tmp_path: Path) -> None:
     """A build of a folder (a space in its name) is made again when there is a file more, and only then."""
     folder = make_folder(tmp_path / "own data", 2, 1)
-    (tmp_path / "constraints.txt").touch()
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    makefile = Path(__file__).parents[1] / "Makefile"
 
     def made() -> bool:
-        command = ["make", "-f", str(makefile), "PYTHON=echo ran", "SCALE=smoke", f"DATA={folder}", "records"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        return "ran -m vljepa_core run" in done.stdout
+        return makes_records(tmp_path, f"DATA={folder}")
 
     assert [made(), made()] == [True, False]
     picture().save(folder / "images" / "more.png")
     assert [made(), made()] == [True, False]
     captions_file(folder / "captions_val.json", {2: "2.png", 3: "more.png"})
     assert [made(), made()] == [True, False]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="GNU make is not installed")
+def test_make_notices_a_control_that_is_asked_for_later_and_more_of_coco(tmp_path: Path) -> None:
+    assert [makes_records(tmp_path), makes_records(tmp_path)] == [True, False]
+    assert [makes_records(tmp_path, "CONTROLS=run4_token") for _ in range(2)] == [True, False]
+    assert not makes_records(tmp_path)  # one less is no reason
+    manifest = tmp_path / "data" / "coco" / "download.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    assert [makes_records(tmp_path, "DATA=coco") for _ in range(2)] == [True, False]
+    manifest.write_text('{"images": 2}')
+    assert makes_records(tmp_path, "DATA=coco")

@@ -31,10 +31,12 @@ def test_a_folder_is_named_with_the_licences_that_its_files_give(data_dir: Path,
     for split, named in (("train", 3), ("val", 1)):
         file = folder / f"captions_{split}.json"
         held = json.loads(file.read_text())
+        held["info"] = {"description": "Photographs\n\nof | ours"}
         held["licenses"] = [{"id": 4, "name": "Attribution License", "url": "u"}]
         held["images"] = [{**row, "license": 4} if i < named else row for i, row in enumerate(held["images"])]
         file.write_text(json.dumps(held))
     page = section(str(folder))
-    assert "Attribution License (4), none named (14)" in page
+    row = next(line for line in page.splitlines() if line.startswith("| source and licences") and "ours" in line)
+    assert "Photographs of \\| ours" in row and "Attribution License (4), none named (14)" in row
     assert "| images | 18 |" in page and "| images, train | 12 |" in page and "| of them in run2, val | 6 |" in page
     assert prepare("run2", "smoke", str(folder)).dataset.fingerprint in page

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 import vljepa_core
 from tests.conftest import TINY
+from tests.test_breaks import made_up, metric
 from vljepa_core import differences, tokenizer
 from vljepa_core.metrics import word_overlap
 from vljepa_core.published import DIFFERENCES
@@ -102,3 +103,11 @@ def test_parameters_are_counted() -> None:
     assert "16,930,048 and 8,192" in differences.test0_size()[0]
     assert "equal to the published 16,930,048" in differences.target_encoder()[0]
     assert "NOT" not in differences.target_encoder()[0]
+
+
+def test_a_pair_says_which_loss_and_which_captions_are_whose() -> None:
+    plain = made_up("run4", metrics={"val_loss": metric(0.5), "greedy_unique": metric(0.25)})
+    token = made_up("run4_token", metrics={"val_loss": metric(0.75), "greedy_unique": metric(0.5)})
+    (said,) = differences.pairs([plain, token], "run4", "run4_token", "dropping whole words")
+    assert "goes with a validation loss of 0.750 instead of 0.500 nats per byte" in said
+    assert "with 100 instead of 50 distinct greedy captions of 200 images" in said

@@ -109,6 +109,26 @@ def test_what_an_older_core_did_not_have_keeps_no_record_from_its_curve(base: Re
     assert not extrapolation.curves(records)
 
 
+def test_along_images_are_those_that_there_were(base: Record) -> None:
+    records = [changed(base, bits, n_train=n) for n, bits in ((1000, 1.0), (2000, 1.5), (4000, 2.0), (9000, 2.5))]
+    records[-1] = dataclasses.replace(records[-1], dataset={**base.dataset, "n_train": 6074})
+    found = next(c for c in extrapolation.curves(records) if (c.along, c.measure) == ("n_train", "infonce"))
+    assert [point.at for point in found.points] == [1000, 2000, 4000, 6074]
+
+
+def test_no_point_is_left_out_of_a_column_by_a_measure_that_has_fewer(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.extrapolation.show", lambda fig, *_, **__: drawn.append(fig))
+    whole = curve({500: 0.1, 1000: 0.2, 2000: 0.3, 8000: 0.4})
+    part = dataclasses.replace(curve({1000: 0.1, 2000: 0.2, 4000: 0.3}), measure="greedy_unique")
+    figures.growth([whole, part])
+    for ax in drawn[0].axes:
+        left, right = ax.get_xlim()
+        assert left < 500 and right > 8000 and list(ax.get_xticks()) == [500, 1000, 2000, 4000, 8000]
+    with pytest.raises(ValueError, match="one experiment"):
+        figures.growth([whole, whole])
+
+
 def test_seeds_are_averaged_and_other_places_refused(base: Record) -> None:
     more = [changed(base, bits, epochs=epochs, steps=125 * epochs) for epochs, bits in ((16, 2.4), (32, 2.8))]
     other = dataclasses.replace(changed(base, 3.0), seed=1)

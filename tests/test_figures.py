@@ -274,6 +274,34 @@ def test_bits_stand_beside_the_most_that_can_be_shown():
         figures.collapse_timeline(make_record(timeline=[]))
 
 
+def test_the_legend_of_the_losses_is_within_the_figure(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.curves.show", lambda fig, *_, **__: drawn.append(fig))
+    floor = {"label": "blind memoriser of the training captions", "value": 1.0}
+    figures.loss_curves(make_record(), [make_record(data="photographs", trivial={"train_loss": [floor]})])
+    drawn[0].draw_without_rendering()
+    assert drawn[0].legends[0].get_window_extent().x1 <= drawn[0].bbox.x1
+
+
+def test_no_line_to_read_by_is_left_out() -> None:
+    lines = {f"line {n}": 0.1 * n for n in range(1, 8)}
+    shown = figures.loss_curves(make_record(), references=lines)
+    assert all(f"{name} {value:.3f}" in shown.alt for name, value in lines.items())
+    shown = figures.metric_bars("greedy_unique", [make_record()], baselines=lines)
+    assert all(f"{name}: {value:.1%}" in shown.alt for name, value in lines.items())
+
+
+def test_recorded_curves_are_within_the_axes(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.curves.show", lambda fig, *_, **__: drawn.append(fig))
+    old = make_record(seed=1)
+    old["history"] = [{**row, "plan_rank": 9.0, "plan_cosine": -0.5} for row in old["history"]]
+    figures.collapse_metrics(make_record(), [old])
+    for ax in drawn[0].axes:
+        low, high = ax.get_ylim()
+        assert all(low <= y <= high for line in ax.lines for y in line.get_ydata()), ax.get_title(loc="left")
+
+
 def test_random_weights_are_the_control_line_of_the_collapse():
     plain = make_record()
     start = {"epoch": 0, "plan_rank": 1.75, "val_loss": 5.6}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,19 @@ def test_every_room_is_on_the_map_once() -> None:
 def test_a_room_imports_none_that_comes_after_it(room: str) -> None:
     later = set(MAP[MAP.index(room) :])
     assert not imported(room) & later
+
+
+def test_whatever_the_core_imports_is_among_its_dependencies() -> None:
+    """A library that only comes along with another one may one day not."""
+    listed = re.search(r"^dependencies = \[\n(.*?)^\]", (PACKAGE.parent / "pyproject.toml").read_text(), re.M | re.S)[1]
+    known = {name.replace("-", "_") for name in re.findall(r'^  "([\w-]+)', listed, re.M)}
+    called = {"PIL": "pillow", "sklearn": "scikit_learn"}
+    optional = {"timm", "open_clip", "torchvision"}
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.split(".")[0] for name in names}
+    wanted = {called.get(name, name) for name in found - set(sys.stdlib_module_names) - {"vljepa_core"} - optional}
+    assert len(wanted) > 10 and wanted <= known, wanted - known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.metrics import Metric
 from vljepa_core.records import recorded
 from vljepa_core.rungs import uses_plan
+from vljepa_core.sweeps import recorded_sweep
 
 SMALL = {**TINY, "epochs": 1, "warmup_epochs": 0}
 
@@ -108,6 +110,7 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
     assert "(at least 90%), 2 runs)" in report.audit_verdict([seeing], [long, again]).alt
     said = report.audit_verdict([seeing], [long, short]).alt
     assert said.startswith("LARGE ENOUGH TO NAME AN IMAGE: 0 of 1") and "with the published recipe" in said
+    assert f"A plan of {long.recipe['plan_vectors']} x {long.recipe['dim']} numbers tells" in said
     unseen = dataclasses.replace(long, recipe={**long.recipe, "validate_on": "val"})
     assert report.audit_verdict([seeing], [unseen, short]).alt.startswith("LARGE ENOUGH FOR UNSEEN CAPTIONS")
     assert report.audit_verdict([seeing], [short]).alt.startswith("OPEN: 0 of 1")
@@ -121,6 +124,19 @@ def test_arithmetics_stand_beside_each_other_where_both_were_run(data_dir: Path)
     assert "<div>float32</div><div>bfloat16</div>" in table and table.count("Run 2") == 1
     other = dataclasses.replace(half, seed=1)
     assert "Run 2" not in report.precision_table([record], [other, record]).html
+    wider = dataclasses.replace(half, recipe={**half.recipe, "dim": 2 * half.recipe["dim"]})
+    assert "Run 2" not in report.precision_table([record], [wider]).html
+
+
+def test_no_word_of_the_phase_diagram_runs_into_the_next(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("vljepa_core.figures.phase.show", lambda fig, *_, **__: drawn.append(fig))
+    recorded = ladder.rungs(recorded_sweep("ladder"))
+    figures.phase_diagram([rung for rung in recorded if rung.image_size == 64])
+    drawn[0].draw_without_rendering()
+    boxes = [text.get_window_extent().padded(2) for ax in drawn[0].axes for text in ax.texts if text.get_text()]
+    assert len(boxes) > 20
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_few_thousandths_of_a_bit_are_no_use_of_a_plan(climbed: list) -> None:

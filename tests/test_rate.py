@@ -16,6 +16,7 @@ from vljepa_core import figures, probes, report, runs, tokenizer
 from vljepa_core.__main__ import main
 from vljepa_core.codecs import Codec, all_codecs
 from vljepa_core.datasets.selection import Examples
+from vljepa_core.figures.units import said_bytes
 from vljepa_core.kept import infonce_terms, share_kept
 from vljepa_core.rate import rate_curve
 from vljepa_core.rate_record import GOAL_BYTES, keeps, read_curve, recorded_curves, smallest
@@ -270,6 +271,12 @@ def test_a_plan_that_is_cut_in_every_way_is_a_map(examples, tmp_path) -> None:
     assert f"{cuts[0]['name']}, {cuts[0]['bytes']} bytes: 100%" in figure.alt
     with pytest.raises(ValueError, match="no measured cut"):
         figures.plan_sizes(dataclasses.replace(curve, rows=[]))
+
+
+def test_a_recorded_curve_says_its_bytes_in_plain_figures() -> None:
+    curve = next(c for c in recorded_curves() if c.activation_bytes >= 10_000)
+    assert f"full activations, fp16, {curve.activation_bytes:,} bytes" in figures.rate_quality(curve).alt
+    assert [said_bytes(size) for size in (32_768, 4.25, 1234.56)] == ["32,768", "4.2", "1,234.6"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', '{"format": 1}'])

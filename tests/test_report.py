@@ -229,3 +229,30 @@ def test_a_run_with_another_plan_says_so_and_stands_in_a_column_of_its_own() -> 
     assert setting(plain) == "scenes, laptop, seed 0" and setting(wide) == "scenes, laptop, a plan of 16 x 256, seed 0"
     head = report.results_table("run2", plain, [plain, wide, make_record(1, recipe=plain["recipe"])]).html
     assert "scenes, laptop, seeds 0, 1" in head and "a plan of 16 x 256, seed 0" in head
+
+
+def test_training_time_is_without_the_evaluation() -> None:
+    made = {"commit": "abcdef0123456", "dirty": False, "seconds": 61.0, "train_seconds": 50.0}
+    rows = rows_of(report.results_table("run2", make_record(provenance=made), [make_record()]))
+    assert rows["training time seconds"][1:3] == ["61", "50"]  # of an older record only both together are known
+
+
+def test_a_cell_says_how_many_seeds_it_is_of_and_keeps_its_interval() -> None:
+    def cell(*found: dict) -> str:
+        recorded = [make_record(seed, "photos", metrics=metrics) for seed, metrics in enumerate(found)]
+        return rows_of(report.results_table("run2", make_record(), recorded))["unique captions, greedy % of images"][1]
+
+    one = make_record()["metrics"]
+    assert cell(one) == "0.25% (1 of 400) [0.25%, 1.0%]"
+    assert cell(one, {}, {}) == "0.25% (1 of 400) [0.25%, 1.0%] 1 of 3 seeds"
+    assert cell(one, one, {}) == "0.25% [0.25%, 1.0%] 2 of 3 seeds"
+
+
+def test_columns_that_ran_on_the_same_are_told_apart_by_their_recipes() -> None:
+    runs = [make_record(seed, recipe={"align_weight": w}) for w in (0.0, 0.3) for seed in (0, 1)]
+    for table in (report.results_table("run2", runs[0], runs), report.probe_table(runs[0], runs)):
+        heads = next(cells for name, cells in rows_of(table).items() if name in ("result", "probe"))
+        assert len(set(heads)) == len(heads)
+        assert any("seeds 0, 1, align_weight=0.3" in head for head in heads)
+        assert any(head == "this build scenes, laptop, seed 0, align_weight=0.0" for head in heads)
+    assert "align_weight" not in report.results_table("run2", runs[0], runs[:2]).html

@@ -13,6 +13,7 @@ from tests.conftest import REPOSITORY, TINY
 from vljepa_core import rungs, runs
 from vljepa_core.__main__ import main
 from vljepa_core.commands import rungs as rungs_command
+from vljepa_core.estimate import human_time
 from vljepa_core.interventions import BUDGET, RUNGS
 from vljepa_core.recipes import SCALES, recipe
 from vljepa_core.records import keep, read_record
@@ -187,3 +188,11 @@ def test_what_was_stopped_goes_on(tiny: Path, data_dir: Path, capsys, monkeypatc
     assert main(["rungs", "published", *PLACE]) == 0
     assert made[:3] == [1, 2, 3] and 3 <= made[3] <= 4 and made[-1] == 6, "6 steps in all, none from the start again"
     assert not list(data_dir.glob("runs/*/*/checkpoints/step-*"))
+
+
+def test_what_is_left_takes_as_long_as_what_was_done_did() -> None:
+    took = (100.0, 140.0, None, None, None)
+    asked = [rungs_command._Run("align", seed, Path(str(seed)), seconds) for seed, seconds in enumerate(took)]
+    assert rungs_command._left(asked) == f"2 finished, 3 left, about {human_time(3 * 120)}"
+    assert rungs_command._left(asked[:2]) == "2 finished, 0 left"
+    assert rungs_command._left(asked[2:]) == "0 finished, 3 left"

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+import torch
 
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
@@ -118,7 +119,7 @@ def test_what_can_not_be_is_refused_before_anything_runs(text: str, says: str, t
         (["run2", "--partition", "gpu"], "only with --cluster slurm"),
         (["run2", "--cluster", "slurm", "--time", "1:30"], "1:30:00"),
         (["run2", *PLACE, "--keep", "data/recorded"], "changed runs would stand among the plain ones"),
-        (["test0", *PLACE, "--data", "shapes", "scenes"], "are the same run"),
+        (["test0", *PLACE, "--data", "scenes"], "are the same run"),
     ],
 )
 def test_what_the_command_line_can_not_mean(arguments: list[str], says: str, data_dir: Path, capsys, monkeypatch):
@@ -147,6 +148,24 @@ def test_time_left_is_estimated_then_corrected_by_what_was_seen() -> None:
     assert blind.left() is None
     blind.ended(Run(point, Path("0"), "to make"), 8.0)
     assert blind.left() == pytest.approx(4 * 8 / 2, abs=1)
+    runs[0].estimate = None  # it could not be timed
+    mixed = Pace(runs, at_once=1)
+    mixed.ended(runs[0], 7.0)
+    assert mixed.left() == pytest.approx(50, abs=1)
+
+
+def test_a_run_that_can_not_be_timed_stops_no_sweep(data_dir: Path, capsys, monkeypatch) -> None:
+    def estimate(prepared: runs.Prepared, *_) -> float:
+        if prepared.recipe.plan_vectors > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 60.0
+
+    monkeypatch.setattr("vljepa_core.estimate.estimate_seconds", estimate)
+    sweep = ["sweep", "run2", *PLACE, "--set", *SET, "K=8,512", "--dry-run"]
+    sweep.remove("--no-estimate")
+    assert main(sweep) == 0
+    out, err = capsys.readouterr()
+    assert "K=512: no estimate, CUDA out of memory" in err and "2 to make" in out
 
 
 # --- running -------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument(
             "--set",
             nargs="+",
+            action="extend",
             default=[],
             metavar="KEY=VALUE",
             help="change recipe values, e.g. --set plan_vectors=32 word_dropout=token",

@@ -163,8 +163,8 @@ def judge(
 ) -> AuditVerdict:
     """The verdict, by the first of these rules that holds; arguments as in ``Audit``.
 
-    1. collapsed: one caption for at least ``TOP_SHARE`` of the images (and no human caption for half as many), or
-       fewer distinct captions than ``COLLAPSE_SHARE`` of the humans'.
+    1. collapsed: one caption for at least ``TOP_SHARE`` of the images (and no human caption for half as many), or for
+       all of them (and no human caption is), or fewer distinct captions than ``COLLAPSE_SHARE`` of the humans'.
     2. cannot tell: what humans gain (CIDEr with their own image minus with another) may be 0: the captions file is
        not of these images, or there are too few of them.
     With g the CIDEr that predictions gain, its 95% interval [low, high], and m = ``MARGIN`` of what humans gain
@@ -180,11 +180,12 @@ def judge(
     against = f"CIDEr {cider['own']:.3f} with its own image, {cider['permuted']:.3f} with another one"
     between = f"a difference of {gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
     yardstick = f"{margin:.3f}" + ("" if human_gain is None else f", {MARGIN:.0%} of what a human caption gains")
-    one_caption = own["top_caption"].value >= TOP_SHARE and human["top_caption"].value < own["top_caption"].value / 2
+    top, humans_top = own["top_caption"].value, human["top_caption"].value
+    one_caption = top >= TOP_SHARE and humans_top < top / 2 or top == 1 > humans_top
     if one_caption or own["distinct"].value < COLLAPSE_SHARE * human["distinct"].value:
         label = "collapsed"
         if one_caption:
-            reason = f"one sentence for {_percent(own['top_caption'].value)} of images, “{top_caption}”"
+            reason = f"one sentence for {_percent(top)} of images, “{top_caption}”"
         else:
             n = own["distinct"].n
             wrote = [round(v["distinct"].value * n) for v in (own, human)]

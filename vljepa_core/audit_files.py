@@ -23,15 +23,20 @@ FEWEST = 8  # images that a probe of a matrix needs
 
 
 def read_captions(file: Path) -> dict[int | str, list[str]]:
-    """Human captions of each image that has one, from a COCO captions file; empty captions are left out.
+    """Human captions of each image that has one, from a COCO captions file.
+
+    Left out are empty captions, and annotations that are there again with the same id, image and text, as in files that
+    were merged: the caption that is held out as the human's answer would still be among its references.
 
     Raises:
         DataError: not COCO captions, a caption that is not text, or no caption at all.
     """
     captions: dict[int | str, list[str]] = {}
+    seen = set()
     for i, row in enumerate(read_annotations(file, file_names=False)["annotations"]):
         text = _text(row["caption"], f"{file}: annotations[{i}]")
-        if text:
+        if text and (annotation := (row["id"], row["image_id"], text)) not in seen:
+            seen.add(annotation)
             captions.setdefault(row["image_id"], []).append(text)
     if not captions:
         raise DataError(f"{file}: no captions in it; give the human captions of the images that were captioned")
@@ -131,14 +136,21 @@ def _text(caption: object, where: str) -> str:
 
 
 def _unknown(image_id: int | str, known: Mapping[int | str, None]) -> str:
-    other = str(image_id) if isinstance(image_id, int) else int(image_id) if image_id.strip().isdecimal() else None
+    other = str(image_id) if isinstance(image_id, int) else _number(image_id)
     if other in known:
         return f"image_id {image_id!r} should be {other!r}, as in the captions file (text and numbers differ)"
     some = ", ".join(repr(i) for i in list(known)[:3])
     return (
-        f"image_id {image_id!r} has no caption in the captions file, whose ids are like {some}; "
+        f"image_id {_short(image_id)} has no caption in the captions file, whose ids are like {some}; "
         "take the captions of the images that were captioned"
     )
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text) if text.strip().isdecimal() else None
+    except ValueError:  # more digits than Python reads
+        return None
 
 
 def _short(value: object) -> str:

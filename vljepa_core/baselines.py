@@ -183,11 +183,9 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
             found.setdefault(f"{kind}_{name}", []).append(Baseline(label, value, "this build", "baselines.of_run"))
 
     for label, captions in answers.items():
-        pairs = list(zip(validation.texts, captions, strict=True))
-        add("overlap", label, float(np.mean([word_overlap(r, c) for r, c in pairs])))
-        add("content_match", label, float(np.mean([content_match(r, c) for r, c in pairs])))
-        scores = score(validation.references, captions)
-        add("cider", label, float(scores.cider.mean()))
+        scores = metrics.score(validation.texts, validation.references, captions)
+        for name in metrics.PER_IMAGE:
+            add(name, label, float(getattr(scores, name).mean()))
         add("bleu4", label, scores.bleu4)
     second = [
         (text, next((c for c in each if c != text), None))

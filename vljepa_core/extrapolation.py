@@ -122,6 +122,8 @@ def _mean(points: list[Point]) -> Point:
 
 
 def _at(record: Record, along: str) -> int:
+    if along == "n_train":  # a recipe may ask for more images than a folder has
+        return min(record.recipe["n_train"], record.dataset["n_train"])
     return record.provenance["steps"] if along == "steps" else record.recipe[along]
 
 

@@ -6,7 +6,6 @@ a loss below that of a decoder which never saw one, captions that fit their own 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -119,7 +118,7 @@ def _judged(name: str, record: Record, threshold: Threshold, controls: Mapping[s
     if name == "infonce" and value is not None:
         sure = record.metrics["infonce"]["low"] > INTERVAL_SHARE * threshold.floor
         floor_met, goal_met = floor_met and sure, goal_met and sure
-    applies = name != "delivered" or _is_scenes(record)
+    applies = name != "delivered" or ladder.is_scenes(record)
     return Judged(name, value, floor, goal, floor_met, goal_met, applies, *_interval(name, record))
 
 
@@ -149,7 +148,7 @@ def _measure(name: str, record: Record) -> float | None:
         read, largest = _value(record, "probe_plan"), _value(record, "probe_majority")
         return None if read is None or largest is None else read - largest
     if name == "delivered":
-        rungs = ladder.rungs([record]) if _is_scenes(record) and "infonce" in record.metrics else []
+        rungs = ladder.rungs([record]) if ladder.is_scenes(record) and "infonce" in record.metrics else []
         return rungs[0].delivered if rungs else None
     return _value(record, name)
 
@@ -160,10 +159,6 @@ def _interval(name: str, record: Record) -> tuple[float | None, float | None]:
         return None, None
     times = found["n"] if name == "retrieval" else 1
     return times * found["low"], times * found["high"]
-
-
-def _is_scenes(record: Record) -> bool:
-    return re.fullmatch(r"scenes(-level\d)?", record.data) is not None
 
 
 def _value(record: Record, name: str) -> float | None:

@@ -77,13 +77,21 @@ class Rung:
         return self.unique <= max(COLLAPSE_SHARE * self.distinct, 1 / self.needed.n)
 
 
+_SCENES = re.compile(r"scenes(?:-level(\d))?")  # a folder may be called scenes_of_mine
+
+
+def is_scenes(record: Record) -> bool:
+    """Whether a record's data are scenes, of which it is known what their captions need."""
+    return _SCENES.fullmatch(record.data) is not None
+
+
 def level_of(record: Record) -> int:
     """Difficulty of a record's scenes.
 
     Raises:
         ValueError: its data are no scenes.
     """
-    found = re.fullmatch(r"scenes(?:-level(\d))?", record.data)
+    found = _SCENES.fullmatch(record.data)
     if found is None:
         raise ValueError(f"{record.experiment} on {record.data}: the ladder stands on scenes, whose bits are known")
     return COCO_LIKE if found[1] is None else int(found[1])

@@ -38,6 +38,8 @@ def audit_command(options: argparse.Namespace) -> int:
     read = [options.predictions, options.captions, options.train, options.scores]
     if options.html and options.html.resolve() in [path.resolve() for path in read if path]:
         raise DataError(f"--html {options.html}: that is a file to be read; name another one")
+    if options.html and options.html.is_dir():  # said now, and not after a minute of scoring
+        raise DataError(f"--html {options.html}: that is a folder; name a file, such as {options.html / 'report.html'}")
     references = audit_files.read_captions(options.captions)
     predictions = audit_files.read_predictions(options.predictions, references, options.partial)
     train = None

@@ -22,8 +22,10 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:
     coco.add_argument("--images", type=int, default=40_000, help="size of the sample (default 40000)")
     coco.add_argument("--seed", type=int, default=42, help="of the sample (default 42)")
     coco.add_argument("--split", default="train2017", help="train2017 (default) or val2017")
-    coco.add_argument("--sizes", type=int, nargs="+", default=[64], help="sides in pixels, such as 64 96 128 224")
-    coco.add_argument("--preprocess", nargs="+", default=["squash"], help="squash (as published; default), crop")
+    coco.add_argument(
+        "--sizes", type=int, nargs="+", action="extend", help="sides in pixels, such as 96 128 (default 64)"
+    )
+    coco.add_argument("--preprocess", nargs="+", action="extend", help="squash (as published; default), crop")
     coco.add_argument("--root", type=Path, help="folder with the official zips, or what is in them")
     coco.add_argument("--folder", type=Path, help="where it goes (default data/coco)")
     coco.add_argument("--base-url", help="of a mirror with the layout of images.cocodataset.org")
@@ -62,8 +64,8 @@ def coco_command(options: argparse.Namespace) -> int:
         options.images,
         options.seed,
         options.split,
-        tuple(dict.fromkeys(options.sizes)),
-        tuple(dict.fromkeys(options.preprocess)),
+        tuple(dict.fromkeys(options.sizes or [64])),
+        tuple(dict.fromkeys(options.preprocess or ["squash"])),
         options.root,
         sha256=options.sha256,
         connections=options.connections,

@@ -38,7 +38,9 @@ def add_run_command(commands: argparse._SubParsersAction) -> argparse.ArgumentPa
         "torchrun --nproc_per_node=2 -m vljepa_core run ... (gloo on CPUs, nccl on GPUs)",
     )
     run.add_argument("experiment", nargs="+", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
-    run.add_argument("--rungs", nargs="+", default=[], metavar="NAME", help="also these of the ladder (see rungs)")
+    run.add_argument(
+        "--rungs", nargs="+", action="extend", default=[], metavar="NAME", help="also these of the ladder (see rungs)"
+    )
     run.add_argument(
         "--data",
         default="scenes",

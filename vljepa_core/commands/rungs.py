@@ -34,7 +34,7 @@ def add_rungs_command(commands: argparse._SubParsersAction) -> None:
     )
     rungs.add_argument("name", nargs="*", metavar="NAME", help=f"all by default: {', '.join(RUNGS)}")
     rungs.add_argument("--data", default="scenes", help="as for run (default scenes)")
-    rungs.add_argument("--seed", nargs="+", type=int, default=[0], help="one or several (default 0)")
+    rungs.add_argument("--seed", nargs="+", action="extend", type=int, help="one or several (default 0)")
     rungs.add_argument("--scale", default="laptop", help=f"{', '.join(SCALES)} (default laptop)")
     rungs.add_argument(
         "--jobs",
@@ -76,7 +76,7 @@ def rungs_command(options: argparse.Namespace) -> int:
     names = list(dict.fromkeys(options.name or RUNGS))
     for name in names:  # refuse all before running any
         recipe(BASE, options.scale, **changes_at(name, options.scale))
-    asked = [_prepare(name, seed, options) for seed in dict.fromkeys(options.seed) for name in names]
+    asked = [_prepare(name, seed, options) for seed in dict.fromkeys(options.seed or [0]) for name in names]
     _say(f"rungs on {options.data}, {options.scale}: {len(asked)} runs, {_left(asked)}")
     if options.jobs > 1 and len(asked) > 1 and distributed.size() == 1:
         commands = [rung_command(run.name, run.seed, options) for run in asked]

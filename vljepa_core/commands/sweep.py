@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vljepa_core.commands.rungs import failures
 from vljepa_core.files import data_dir, write_atomically
 from vljepa_core.recipes import EXPERIMENTS, SCALES
 from vljepa_core.sweeps import Point, SweepError, points, read_sweep, sweep_table, with_changes
@@ -42,12 +43,13 @@ def add_sweep_command(commands: argparse._SubParsersAction) -> None:
         "what", nargs="+", metavar="FILE.toml or EXPERIMENT", help=f"a sweep file, or any of {', '.join(EXPERIMENTS)}"
     )
     grid = sweep.add_argument_group("the grid (each takes several values, and replaces what a file says)")
-    grid.add_argument("--scale", nargs="+", help=f"{', '.join(SCALES)} (default laptop)")
-    grid.add_argument("--data", nargs="+", help="as for run (default scenes)")
-    grid.add_argument("--seed", nargs="+", type=int, help="default 0")
+    grid.add_argument("--scale", nargs="+", action="extend", help=f"{', '.join(SCALES)} (default laptop)")
+    grid.add_argument("--data", nargs="+", action="extend", help="as for run (default scenes)")
+    grid.add_argument("--seed", nargs="+", action="extend", type=int, help="default 0")
     grid.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=V,V", help="recipe values, e.g. K=8,16,32 word_dropout=token"
-    )
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=V,V",
+        help="recipe values, e.g. K=8,16,32 word_dropout=token",
+    )  # fmt: skip
     where = sweep.add_argument_group("where it runs")
     where.add_argument("--cluster", choices=("local", "slurm"), default="local", help="default: this machine")
     where.add_argument(
@@ -60,8 +62,9 @@ def add_sweep_command(commands: argparse._SubParsersAction) -> None:
     where.add_argument("--gpus", type=int, help="SLURM: GPUs of one run")
     where.add_argument("--cpus", type=int, help="SLURM: CPU cores of one run")
     where.add_argument(
-        "--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="SLURM: anything else of sbatch, e.g. account=me"
-    )
+        "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="SLURM: anything else of sbatch, e.g. account=me",
+    )  # fmt: skip
     out = sweep.add_argument_group("what comes out")
     out.add_argument("--dry-run", action="store_true", help="list what would run, what is finished, how long it takes")
     out.add_argument("--no-estimate", action="store_true", help="do not time a few steps first")
@@ -206,7 +209,7 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
     from vljepa_core.estimate import estimate_seconds
 
     seen: dict[Path, Point] = {}
-    times: dict[str, float] = {}  # seeds take the same time
+    times: dict[str, float | None] = {}  # seeds take the same time
     found = []
     threads = _cluster(options).threads
     for point in asked:
@@ -222,7 +225,11 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
         if estimate and state != "finished":
             key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
             if key not in times:
-                times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
+                times[key] = None
+                try:
+                    times[key] = estimate_seconds(runs.with_features(prepared, progress=True), options.device, threads)
+                except failures() as error:  # so will the run say, and the others go on
+                    print(f"{point.label}: no estimate, {error}", file=sys.stderr)
             run.estimate = times[key]
         found.append(run)
     return found
@@ -331,8 +338,9 @@ class Pace:
         if None in self.todo.values():
             total = len(self.todo) * sum(seconds for seconds, _ in self.took) / len(self.took)
         else:
-            spent, expected = (sum(pair[i] for pair in self.took) for i in (0, 1))
-            total = sum(self.todo.values()) * (spent / expected if self.took else 1)
+            known = [pair for pair in self.took if pair[1] is not None]
+            spent, expected = (sum(pair[i] for pair in known) for i in (0, 1))
+            total = sum(self.todo.values()) * (spent / expected if known else 1)
         return max(0.0, total / min(self.at_once, len(self.todo)) - (time.monotonic() - self.mark))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def metric_bars(
     for origin, colour in ORIGIN.items():
         if any(bar.origin == origin and bar.value is not None for bar in bars):
             ax.barh(0, 0, color=colour, label=origin)  # nothing but the legend's entry
-    for (label, value), (colour, dashes) in zip(baselines.items(), _LINES, strict=False):
+    for (label, value), (colour, dashes) in zip(baselines.items(), cycle(_LINES)):
         text = f"{label}: {number(name, value)}"
         ax.axvline(scale * value, color=colour, linestyle=dashes, linewidth=1.6, label=text)
         said.append(text)

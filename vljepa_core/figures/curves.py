@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def loss_curves(
     for name, value in elsewhere.items():
         ax.axhline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=0.9, label=f"{name}: {value:.3f}")
         said.append(f"{name} {value:.3f}")
-    for (name, value), (colour, dashes) in zip(references.items(), _REFERENCES, strict=False):
+    for (name, value), (colour, dashes) in zip(references.items(), cycle(_REFERENCES)):
         ax.axhline(value, color=colour, linestyle=dashes, linewidth=1.4, label=f"{name}: {value:.3f}")
         said.append(f"{name} {value:.3f}")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -107,7 +108,7 @@ def loss_curves(
     per = "image" if get(record, "experiment") == "test3" else "byte"
     ax.set_ylabel(f"cross-entropy (nats per {per})")
     # The legend stands above the axes: inside, it would cover a curve on one run or another.
-    fig.legend(loc="outside upper left", ncols=1 if references else 2, alignment="left")
+    fig.legend(loc="outside upper left", ncols=1 if references or elsewhere else 2, alignment="left")
     alt = f"Loss curves of {title(record)} ({setting(record)}), nats per {per}: {'; '.join(said)}."
     return show(fig, alt, _thin(recorded) or None)
 
@@ -129,15 +130,17 @@ def collapse_metrics(record: Any, recorded: Iterable[Any] = ()) -> Display:
     axes = fig.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     said, controls = [], False
     for ax, (key, name, unit, scale) in zip(axes, panels, strict=False):
+        drawn = []
         for old in recorded:
             ax.plot(*series(old, key), color=GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1.5)
+            drawn += series(old, key)[1]
         x, y = series(record, key)
         ax.plot(x, y, color=BLUE, **({"marker": "o", "markersize": 3} if len(y) < 25 else {}))
         start = at_random_weights(record, key) if key.startswith("plan_") else None
         if start is not None:
             ax.axhline(start, color=AMBER, linestyle=(0, (1, 1.5)), linewidth=1.4)
             controls = True
-        _scale(ax, scale, y)
+        _scale(ax, scale, [*drawn, *y])
         ax.set_title(name, loc="left", fontsize=9.5)
         ax.set_ylabel(unit, fontsize=9.5)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -203,7 +206,7 @@ def _scale(ax: Axes, scale: str, values: list[float]) -> None:
     if scale == "share":
         ax.set_ylim(-0.03, 1.03)
     elif scale == "cosine":
-        ax.set_ylim(min(-0.03, *values) if len(values) > 1 else -0.03, 1.03)
+        ax.set_ylim(min(-0.03, *values), 1.03)
     elif scale == "rank":
         ax.set_ylim(0, max(2.0, 1.1 * max(values)))
         ax.axhline(1, color=INK, alpha=0.5, linewidth=0.8)

@@ -31,10 +31,12 @@ def growth(curves: Sequence[Curve]) -> Display:
     """A row per measure, a column per thing that was turned up; floors and goals as lines.
 
     Raises:
-        ValueError: no curves.
+        ValueError: no curves, or two of one measure along one thing, such as those of two experiments.
     """
     if not curves:
         raise ValueError("growth needs at least one curve")
+    if len({(curve.along, curve.measure) for curve in curves}) < len(curves):
+        raise ValueError("growth draws the curves of one experiment, got two of one measure along one thing")
     measures = list(dict.fromkeys(curve.measure for curve in curves))
     columns = [along for along in ALONG if any(curve.along == along for curve in curves)]
     fig = new_figure(1.2 + 1.25 * len(measures))
@@ -48,6 +50,10 @@ def growth(curves: Sequence[Curve]) -> Display:
         axes[row, 0].set_ylabel(_LABELS[measure], fontsize=8.5)
     for column, along in enumerate(columns):
         axes[-1, column].set_xlabel(ALONG[along][0], fontsize=9)
+        # For the whole column, which shares its axis: one measure may have points that another one lacks.
+        at = sorted({point.at for curve in curves if curve.along == along for point in curve.points})
+        axes[-1, column].xaxis.set_major_locator(FixedLocator(at))
+        axes[-1, column].set_xlim(at[0] / math.sqrt(2), 2 * at[-1])
     first = axes[0, 0]
     for label, style in (
         ("floor", {"color": AMBER, "linestyle": _DOTS}), ("goal", {"color": INK, "linestyle": _DOTS}),
@@ -77,10 +83,8 @@ def _draw(ax: Axes, curve: Curve) -> str:
             ax.plot([point.at, point.at], [factor * point.low, factor * point.high], color=VERMILLION, linewidth=1.3)
     ax.plot(at, [factor * point.value for point in curve.points], "o", color=VERMILLION, markersize=4.5)
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(FixedLocator(at))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"))
     ax.tick_params(labelsize=8)
-    ax.set_xlim(ends[0] / math.sqrt(2), ends[1])
     numbers = ", ".join(f"{factor * point.value:.3g} at {point.at:,}" for point in curve.points)
     return f"{_LABELS[curve.measure].replace(chr(10), ' ')} by {ALONG[curve.along][0]}: {numbers}."

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from vljepa_core.figures.confusion import RAMP
 from vljepa_core.figures.display import Display, show
-from vljepa_core.figures.style import INK, new_figure, styled
+from vljepa_core.figures.style import INK, WIDTH, new_figure, styled
 from vljepa_core.ladder import Rung
 
 # What goes across: its axis label, its unit, which attribute all columns then share, and how that is written.
@@ -42,7 +42,8 @@ def phase_diagram(rungs: Sequence[Rung], across: str = "n_train") -> Display:
     losses = list(dict.fromkeys(rung.loss for rung in rungs))
     levels = sorted({rung.level for rung in rungs})
     columns = sorted({getattr(rung, across) for rung in rungs})
-    fig = new_figure(1.3 + 0.75 * len(levels))
+    cells = len(losses) * len(columns)
+    fig = new_figure(1.3 + 0.75 * len(levels), max(WIDTH, 0.9 + 0.8 * cells))  # a cell holds the word "collapsed"
     axes = fig.subplots(1, len(losses), sharey=True, squeeze=False)[0]
     said = []
     for ax, loss in zip(axes, losses, strict=True):
@@ -59,7 +60,7 @@ def phase_diagram(rungs: Sequence[Rung], across: str = "n_train") -> Display:
         f"measured where that is less; 0 where its 95% interval holds 0. {held_at}, {' or '.join(steps)} steps. "
         "An empty cell was not run."
     )
-    return show(fig, alt, caption)
+    return show(fig, alt, caption, min_width=70 * cells)
 
 
 def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], columns: list[int], across: str) -> list[str]:

@@ -13,6 +13,7 @@ from vljepa_core.figures.confusion import RAMP
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import setting
 from vljepa_core.figures.style import INK, new_figure, styled
+from vljepa_core.figures.units import said_bytes
 from vljepa_core.rate_record import KEPT, RateCurve, keeps
 
 _PRECISIONS = {"fp16": "fp16", "int8": "int8", "int4": "int4", "binary": "binary", "fsq5": "FSQ, 5 levels"}
@@ -60,8 +61,9 @@ def _panel(ax: Axes, rows: list[dict[str, Any]], vectors: list[int], widths: lis
     for row in rows:
         at = vectors.index(row["vectors"]), widths.index(row["width"])
         shares[at] = np.clip(row["bits_kept"]["value"], 0, 1)
-        text[at] = f"{row['bits_kept']['value']:.0%}\n{row['bytes']:,.4g} B"
-        said.append(f"{row['name']}, {row['bytes']:,.4g} bytes: {row['bits_kept']['value']:.0%}")
+        size = row["bytes"] if row["bytes"] < 1000 else round(row["bytes"])  # a decimal more does not fit
+        text[at] = f"{row['bits_kept']['value']:.0%}\n{said_bytes(size)} B"
+        said.append(f"{row['name']}, {said_bytes(row['bytes'])} bytes: {row['bits_kept']['value']:.0%}")
         if keeps(row):
             frame = (at[1] + 0.04, at[0] + 0.04), 0.92, 0.92
             ax.add_patch(Rectangle(*frame, fill=False, edgecolor=INK, linewidth=1.4, zorder=5))

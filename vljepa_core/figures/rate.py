@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import setting
 from vljepa_core.figures.style import AMBER, BLUE, GREEN, GREY, INK, PURPLE, VERMILLION, new_figure, styled
-from vljepa_core.figures.units import number
+from vljepa_core.figures.units import number, said_bytes
 from vljepa_core.rate_record import GOAL_BYTES, KEPT, RateCurve
 
 # family -> colour, marker, filled; shape and fill tell apart what colour does for others
@@ -101,7 +101,7 @@ def _lines(ax: Axes, name: str, whole: dict | None, nothing: dict | None, curve:
 def _words(row: dict[str, Any]) -> str:
     bits, cider = row["infonce"], row["cider"]
     return (
-        f"{row['name']}, {row['bytes']:,.4g} bytes: {number('infonce', bits['value'])} bits "
+        f"{row['name']}, {said_bytes(row['bytes'])} bytes: {number('infonce', bits['value'])} bits "
         f"[{number('infonce', bits['low'])}, {number('infonce', bits['high'])}], CIDEr "
         f"{number('cider', cider['value'])} [{number('cider', cider['low'])}, {number('cider', cider['high'])}]"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -76,6 +76,21 @@ def settings(records: list[Any]) -> str:
         if seed not in seeds[where]:
             seeds[where].append(seed)
     return "; ".join(f"{w}, seed{'s' if len(s) > 1 else ''} {', '.join(s)}" for w, s in seeds.items())
+
+
+def set_apart(groups: Sequence[Sequence[Any]], also: Callable[[Any], Any] = lambda run: None) -> list[str]:
+    """For each group of runs of one recipe what tells it from others that ran on the same: "align_weight=0.3".
+
+    Empty for a group whose ``settings`` no other one has, its seeds aside, together with what is ``also`` told of it.
+    """
+    where = [(setting(runs[0]).rsplit(", seed ", 1)[0], also(runs[0])) for runs in groups]
+    made = [dict(as_made(runs[0])) for runs in groups]
+    said = []
+    for place, own in zip(where, made, strict=True):
+        alike = [other for there, other in zip(where, made, strict=True) if there == place]
+        keys = [key for key in own if any(other.get(key) != own[key] for other in alike)]
+        said.append(", ".join(f"{key}={own[key]}" for key in keys))
+    return said
 
 
 def one_each_seed(records: Iterable[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import place
 from vljepa_core.figures.style import AMBER, BLUE, GREY, INK, VERMILLION, new_figure, styled
 from vljepa_core.interventions import RUNGS
-from vljepa_core.ladder import level_of, needed_bits
+from vljepa_core.ladder import is_scenes, level_of, needed_bits
 from vljepa_core.records import Record
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of, uses_plan
 
@@ -110,7 +110,7 @@ def _lines(ax: Axes, records: Sequence[Record], ends: list[float]) -> list[str]:
     lines = [(0.0, "a blind model", INK, "-"), (WORTH_NAMING, "less than this counts as nothing", GREY, _DASHES)]
     if most:
         lines.append((max(most), "log2 of the images: all that InfoNCE can show", INK, _DOTS))
-    if records[0].data.startswith("scenes"):
+    if is_scenes(records[0]):
         ids = [row["image_id"] for row in records[0].captions]
         lines.append((needed_bits(level_of(records[0]), ids).value, "what the captions need from them", AMBER, _DASHES))
     for value, label, colour, dashes in lines:

@@ -122,3 +122,8 @@ def counted(name: str, value: float, n: int | None) -> str:
     if n and unit_of(name).kind == "count of":
         return f"{text} ({round(value * n)} of {n})"
     return text
+
+
+def said_bytes(size: float) -> str:
+    """Bytes, with one decimal where they are a mean: "8,192", "4.3"."""
+    return f"{size:,.0f}" if float(size).is_integer() else f"{size:,.1f}"

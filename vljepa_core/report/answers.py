@@ -12,7 +12,7 @@ from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
 from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import as_made, in_another_form, one_each_seed, setting, settings, title
+from vljepa_core.figures.reading import as_made, in_another_form, one_each_seed, set_apart, setting, settings, title
 from vljepa_core.figures.tables import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table, with_interval
 from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
 from vljepa_core.recipes import Recipe
@@ -31,11 +31,13 @@ def goals_table(experiment: str, records: Sequence[Record], blind: Iterable[Reco
         blind: trained blind models; a record that has its partner among them is compared with it.
     """
     blind = list(blind)
-    columns = [(_where([record]), [judge(record, blind)]) for record in records]
-    for place in dict.fromkeys(map(_place, records)):
-        seeds = one_each_seed(record for record in records if _place(record) == place)
-        if len(seeds) > 1:
-            columns.append((f"mean, {_where(seeds)}", [judge(record, blind) for record in seeds]))
+    places = (one_each_seed(r for r in records if _place(r) == place) for place in dict.fromkeys(map(_place, records)))
+    groups = [*([record] for record in records), *(seeds for seeds in places if len(seeds) > 1)]
+    apart = set_apart(groups, also=lambda run: run.provenance["steps"])
+    columns = [
+        ("mean, " * (len(runs) > 1) + _where(runs) + (f", {what}" if what else ""), [judge(r, blind) for r in runs])
+        for runs, what in zip(groups, apart, strict=True)
+    ]
     head = ["measure", "floor", "goal", *(escape(name) for name, _ in columns)]
     rows = []
     for row, (name, label) in enumerate(MEASURES.items()):
@@ -133,7 +135,7 @@ def delivered_table(records: Iterable[Record]) -> Display:
         records: of Runs 5 and 6; those of other data than scenes, where nobody knows what is needed, are left out.
     """
     rows = []
-    known = [record for record in records if record.data.startswith("scenes")]
+    known = [record for record in records if ladder.is_scenes(record)]
 
     def place(record: Record) -> tuple:
         return (

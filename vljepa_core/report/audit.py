@@ -150,14 +150,17 @@ def precision_table(full: Iterable[Record], reduced: Iterable[Record]) -> Displa
 
     Args:
         full: trained in float32.
-        reduced: trained in bfloat16; partners have the same experiment, data, scale and seed.
+        reduced: trained in bfloat16; partners have the same recipe, data and seed, the precision asked for aside.
     """
-    partners = {
-        (r.experiment, r.data, r.scale, r.seed): r for r in reduced if r.provenance.get("precision") == "bfloat16"
-    }
+
+    def run(record: Record) -> tuple:
+        asked = tuple(value for value in as_made(record) if value[0] != "precision")
+        return record.experiment, record.data, record.scale, record.seed, asked
+
+    partners = {run(r): r for r in reduced if r.provenance.get("precision") == "bfloat16"}
     rows = []
     for record in full:
-        other = partners.get((record.experiment, record.data, record.scale, record.seed))
+        other = partners.get(run(record))
         if other is None or record.provenance.get("precision", "float32") != "float32":
             continue
         rows.append([

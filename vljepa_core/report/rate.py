@@ -8,7 +8,7 @@ from typing import Any
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import setting
 from vljepa_core.figures.tables import NOT_APPLICABLE, html_table
-from vljepa_core.figures.units import number
+from vljepa_core.figures.units import number, said_bytes
 from vljepa_core.rate_record import GOAL_BYTES, KEPT, RateCurve, keeps, smallest
 
 
@@ -93,11 +93,6 @@ def one_line(row: dict[str, Any]) -> str:
         f"{said_bytes(row['bytes']):>9} bytes  {_plain('infonce', row['infonce']):>24} bits  CIDEr "
         f"{_plain('cider', row['cider']):22}  {row['name']}" + (f"  keeps {kept}" if kept else "")
     )
-
-
-def said_bytes(size: float) -> str:
-    """Bytes, with one decimal where they are a mean."""
-    return f"{size:,.0f}" if float(size).is_integer() else f"{size:,.1f}"
 
 
 def one_below_another(displays: Iterable[Display]) -> Display:

@@ -16,6 +16,7 @@ from vljepa_core.figures.reading import (
     metric,
     one_each_seed,
     series,
+    set_apart,
     setting,
     settings,
     title,
@@ -96,8 +97,10 @@ def results_table(
         if name in published.metrics or any(_measure(r, name) for r in [record, *sum(groups, [])])
     ]
     head = ["result", f"published<small>{escape(published.data)}</small>"]
-    head += [f"recorded<small>{_origin(runs, source_hash)}</small>" for runs in groups] or ["recorded"]
-    head += [f"this build<small>{escape(setting(record))}</small>", "trivial baseline"]
+    *apart, here = set_apart([*groups, [record]])
+    columns = zip(groups, apart, strict=True)
+    head += [f"recorded<small>{_origin(runs, source_hash, what)}</small>" for runs, what in columns] or ["recorded"]
+    head += [f"this build<small>{_with(setting(record), here)}</small>", "trivial baseline"]
 
     by_code = (
         f"<small>by the study's own code: {published.verdict_by_code}</small>" if published.verdict_by_code else ""
@@ -142,8 +145,11 @@ def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] 
     blind = list(blind)
     groups = [[with_gain(run, blind) for run in runs] for runs in _columns(recorded)]
     record = with_gain(record, blind)
-    head = ["probe", *([f"recorded<small>{escape(settings(runs))}</small>" for runs in groups] or ["recorded"])]
-    head += [f"this build<small>{escape(setting(record))}</small>", "chance"]
+    *apart, here = set_apart([*groups, [record]])
+    columns = zip(groups, apart, strict=True)
+    head = ["probe"]
+    head += [f"recorded<small>{_with(settings(runs), what)}</small>" for runs, what in columns] or ["recorded"]
+    head += [f"this build<small>{_with(setting(record), here)}</small>", "chance"]
     rows = []
     for name in ROWS["probes"]:
         unit, found = unit_of(name), metric(record, name)
@@ -242,11 +248,16 @@ def _columns(recorded: Iterable[Any]) -> list[list[Any]]:
     return [one_each_seed(runs) for runs in groups.values()]
 
 
-def _origin(runs: list[Any], source_hash: str) -> str:
-    """Under a recorded column's name: data, scale, seeds, commits, and whether the core has changed since."""
+def _with(where: str, apart: str) -> str:
+    """What a column ran on, and what of its recipe tells it from another column that ran on the same."""
+    return escape(f"{where}, {apart}" if apart else where)
+
+
+def _origin(runs: list[Any], source_hash: str, apart: str) -> str:
+    """Under a recorded column's name: data, scale, seeds, what sets it apart, commits, an older core."""
     made = [get(run, "provenance", {}) for run in runs]
     commits = {f"{p.get('commit', 'unknown')[:7]}{' with changes' if p.get('dirty') else ''}" for p in made}
-    text = f"{escape(settings(runs))}<br>commit {', '.join(map(escape, sorted(commits)))}"
+    text = f"{_with(settings(runs), apart)}<br>commit {', '.join(map(escape, sorted(commits)))}"
     if len(runs) > 1:
         text += "<br>mean ± standard deviation over seeds"
     judged = {p["judged"]["commit"][:7] for p in made if p.get("judged", p).get("commit") != p.get("commit")}
@@ -262,7 +273,8 @@ def _measure(record: Any, name: str) -> dict | None:
         total = get(get(record, "parameters", {}), "total")
         return None if total is None else {"value": total}
     if name == "seconds":
-        seconds = get(get(record, "provenance", {}), "seconds")
+        made = get(record, "provenance", {})  # its "seconds" are those of the evaluation, too
+        seconds = made.get("train_seconds", made.get("seconds"))
         return None if seconds is None else {"value": seconds}
     found = metric(record, name)
     if found is None and name == "val_loss":
@@ -275,17 +287,14 @@ def _cell(runs: list[Any], name: str) -> str:
     found = [m for m in (_measure(run, name) for run in runs) if m]
     if not found:
         return NOT_MEASURED
-    if len(found) == 1:
-        one = found[0]
-        text = counted(name, one["value"], one.get("n"))
-        if one.get("low") is not None and one.get("high") is not None:
-            text += f"<small>[{number(name, one['low'])}, {number(name, one['high'])}]</small>"
-        return text
     values = [m["value"] for m in found]
-    if len(set(values)) == 1:
-        return number(name, values[0])
-    text = f"{number(name, statistics.mean(values))} ± {number(name, statistics.stdev(values))}"
-    if all(m.get("low") is not None for m in found):
+    if len(found) == 1:
+        text = counted(name, values[0], found[0].get("n"))
+    elif len(set(values)) == 1:
+        text = number(name, values[0])
+    else:
+        text = f"{number(name, statistics.mean(values))} ± {number(name, statistics.stdev(values))}"
+    if all(m.get("low") is not None and m.get("high") is not None for m in found):
         low, high = min(m["low"] for m in found), max(m["high"] for m in found)
         text += f"<small>[{number(name, low)}, {number(name, high)}]</small>"
     return text + (f"<small>{len(found)} of {len(runs)} seeds</small>" if len(found) < len(runs) else "")
