@@ -131,6 +131,11 @@ def test_a_caption_learned_by_heart_that_had_to_be_cut_is_left_out_too(tmp_path)
     keep(dataclasses.replace(plain, captions=[row]), tmp_path / "kept.json", human={theirs, "a dog runs", "a cat"})
     (kept,) = read_record(tmp_path / "kept.json").captions
     assert "greedy" not in kept and kept["sampled"] == "a man in a red shirt", "short, and ended: its own"
+    accented = theirs[: longest - 1] + "é and a gull"  # cut in the middle of its é
+    row["greedy"] = accented.encode()[:longest].decode(errors="replace")
+    assert row["greedy"].endswith("\ufffd")
+    keep(dataclasses.replace(plain, captions=[row]), tmp_path / "kept.json", human={accented, "a dog runs"})
+    assert "greedy" not in read_record(tmp_path / "kept.json").captions[0]
 
 
 def test_what_was_measured_anew_by_itself_says_so() -> None:

@@ -159,7 +159,7 @@ def _own_words(record: Record, row: dict[str, Any], human: Sequence[str] | None)
 
 def _is_among(human: Sequence[str], text: str, longest: int) -> bool:
     """Whether a text is one of the sorted ones, or the beginning of one where it has ``longest`` bytes: it was cut."""
-    start = text.strip()
+    start = text.strip().rstrip("\ufffd")  # what is left of a character that was cut through
     at = bisect_left(human, start)  # what begins with a text comes next to it
     if at == len(human):
         return False
