@@ -249,11 +249,28 @@ def test_chapter_10_says_where_run_5_goes() -> None:
         f"{images.line()[1]:.2f} more with every doubling, {first.value:.2f} with 500 and {last.value:.2f} with 4,000"
     )
     assert f"They grow less: {said}, so that nobody" in chapter(10)
-    assert 1.8 < along["steps"].line()[1] / images.line()[1] < 2.3, "twice as much"
-    assert f"({listed(f'{p.value:.2f}' for p in along['steps'].points)} with 500, 1,000 and 2,000)" in chapter(10)
+    text = chapter(10)
     unseeing = [record for record in recorded_sweep("curves_run5") if record.experiment == "run5_blind"]
-    (saved,) = (c for c in curves(grown, unseeing) if (c.along, c.measure) == ("steps", "gain_over_blind"))
-    assert f"against the twin shrink ({listed(f'{p.value:.2f}' for p in saved.points)})." in chapter(10)
+    measured = {(c.along, c.measure): [p.value for p in c.points] for c in curves(grown, unseeing)}
+    bits, saved, unique = (measured["steps", name] for name in ("infonce", "gain_over_blind", "greedy_unique"))
+    told = listed(f"{value:.2f}" for value in bits)
+    assert f"from the same photographs ({told} with 500, 1,000, 2,000 and 4,000), while" in text
+    assert bits[0] < bits[1] < bits[2] > bits[3] and saved == sorted(saved, reverse=True) and unique == sorted(unique)
+    assert f"against the twin shrink ({listed(f'{value:.2f}' for value in saved)}): the twin" in text
+    assert f"more distinct meanwhile ({listed(f'{value:.0%}' for value in unique)})." in text
+    width = listed(f"{p.value:.2f}" for p in along["dim"].points)
+    small, large = (
+        next(r for r in grown if r.provenance["steps"] == 1_000 and r.recipe["image_size"] == size
+             and (r.recipe["dim"], r.dataset["n_train"]) == (128, 4_000))
+        for size in (64, 128)
+    )  # fmt: skip
+    pixels = listed(f"{r.value('infonce'):.2f}" for r in (small, large))
+    assert large.metrics["infonce"]["high"] > small.value("infonce") > large.metrics["infonce"]["low"]
+    assert f"brings nothing, as was expected ({width} with 64, 128 and 256)" in text
+    assert f"neither do **pixels** ({pixels} with 64 and 128)." in text
+    best = sorted(r.value("infonce") for r in in_pieces("run5"))
+    assert f"together brought most, {best[0]:.2f} to {best[-1]:.2f} bits." in text
+    assert best[0] > max(p.value for c in along.values() for p in c.points)
     other = [record for record in recorded_sweep("curves") if record.experiment == "run6"]
     (run6,) = (c for c in curves(other) if (c.along, c.measure) == ("n_train", "infonce"))
     assert images.line()[1] < run6.line()[1]

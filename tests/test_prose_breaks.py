@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from tests.prose import chapter, listed, readme, seeds_of
-from vljepa_core.blind import bits_apart
+from tests.prose import chapter, in_pieces, listed, readme, seeds_of
+from vljepa_core.blind import bits_apart, with_gain
 from vljepa_core.interventions import RUNGS, SINGLE
 from vljepa_core.recipes import recipe
+from vljepa_core.records import Record
 from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
 
@@ -183,3 +184,37 @@ def test_chapter_9_says_what_a_large_batch_brings() -> None:
     assert f"The loss of alignment {own}" in text
     said = f"{large.value('plan_variance_share'):.0%} of the variance of plans is between pictures, and the decoder"
     assert f"{said} writes {round(200 * large.value('greedy_unique'))} captions for 200 of them." in text
+
+
+def test_chapter_9_and_readme_say_which_rungs_are_of_use() -> None:
+    """Retrieval and gain, both with their intervals above nothing, on photographs."""
+    twins = [r for r in recorded_sweep("rungs_blind") if r.data == "flickr8k"]
+    assert len(twins) == 6
+    rungs = recorded_rungs("flickr8k")
+    found = {
+        name: [each for r in records if "gain_over_blind" in (each := with_gain(r, twins)).metrics]
+        for name, records in rungs.items()
+    }
+
+    def useful(record: Record) -> bool:
+        r1 = record.metrics["image_r1"]
+        return r1["low"] * r1["n"] > 1 and record.metrics["gain_over_blind"]["low"] > 0
+
+    passed = {name: sum(map(useful, records)) for name, records in found.items() if not name.startswith("run6_")}
+    assert {name: n for name, n in passed.items() if n} == {"run6": 2, "run5_without_shifts": 1}
+    behind = [
+        -r.metrics["gain_over_blind"]["value"]
+        for name, records in found.items()
+        for r in records
+        if broke(rungs[name]) and not r.recipe["decoder_memory"] and r.recipe["label_smoothing"]
+    ]
+    text = chapter(9)
+    assert f"with the published loss is {min(behind):.0f} to {max(behind):.0f} bits *behind* its twin" in text
+    run5 = found["run5"]
+    assert not all(r.metrics["gain_over_blind"]["low"] > 0 for r in run5) and not any(map(useful, run5))
+    over = sorted(200 * r.value("image_r1") for r in run5)
+    assert f"{over[0]:.0f} to {over[-1]:.0f} times as often as by chance, which no interval tells from chance." in text
+    assert all(200 * r.metrics["image_r1"]["low"] < 1 for r in run5)
+    longer = {n: sum(useful(with_gain(r, in_pieces("run5_blind"))) for r in in_pieces(n)) for n in ("run5", "run6")}
+    assert longer == {"run6": 3, "run5": 2} and "Run 6 does both with all three seeds and Run 5 with two" in text
+    assert "saves bits against a decoder that sees nothing, with two seeds of three." in readme()
