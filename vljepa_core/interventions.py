@@ -200,6 +200,15 @@ _LEFT_OUT = {
     "all captions": ("captions",), "shifts": ("augment",), "alignment": ("align_weight",), "words": ("words_weight",),
     "memory": ("decoder_memory",), "plain loss": ("label_smoothing", "diversity_weight"),
 }  # fmt: skip
+# What leaving a part out of Run 6 was expected to do; memory has a rung of its own, from before.
+_OF_RUN6 = {
+    "scales": "As for Run 5: language is learned later, and a little less comes through.",
+    "direct queries": "Less than half of the bits: on the published way the same features bring a few tenths of a bit.",
+    "all captions": "A few tenths of a bit less: one caption of a picture says less of it than five.",
+    "alignment": "A bit less: it is most of what Run 6 has beside features and a short way (0.7 to 0.9 bits).",
+    "words": "No fewer bits: the loss on words has brought nothing anywhere.",
+    "plain loss": "As for Run 5: language costs more, and a few tenths of a bit are lost with it.",
+}
 COMBINED: dict[str, Rung] = {
     "run5": Rung("all of Run 5", RUN5, True, "What single changes can't do alone."),
     **{
@@ -219,6 +228,12 @@ COMBINED: dict[str, Rung] = {
         "Run 6 without memory", without(RUN6, "decoder_memory"), True,
         "As Run 6 was at first. As many bits, and a larger loss than its twin's, whose one plan serves it as memory.",
     ),
+    **{
+        f"run6_without_{part.replace(' ', '_')}": Rung(
+            f"Run 6 without {part}", without(RUN6, *_LEFT_OUT[part]), True, hypothesis
+        )
+        for part, hypothesis in _OF_RUN6.items()
+    },
     "run6_pieces": Rung(
         "Run 6, pieces of words instead of bytes", dict(**RUN6, vocab_size=1_024), True,
         "The decoder is past spelling sooner, and turns to what the plan says: better captions, and a few more bits.",
