@@ -173,6 +173,10 @@ def test_a_collapsed_captioner_has_nothing_to_keep(examples, tmp_path) -> None:
     assert report.rate_verdict(curve).alt.startswith("NOTHING TO KEEP")
     figures.rate_quality(curve)
     assert "not apply" in report.rate_table(curve).html
+    told = {**curve.measured("plan")[0], "bits_kept": {"value": 1.0, "low": 1.0, "high": 1.0}, "cider_kept": None}
+    speechless = dataclasses.replace(curve, rows=[told])
+    lacking = [report.rate_verdict(each).alt.partition("delivers ")[2] for each in (curve, speechless)]
+    assert " bits (" in lacking[0] and " CIDEr (" in lacking[1]
 
 
 def test_where_a_frozen_network_looks_pictures_go_through_it_too(examples, tmp_path) -> None:

@@ -34,6 +34,26 @@ def test_new_validation_images_come_from_the_old_training_images(tmp_path: Path,
     assert b.name == "again" and b.fingerprint != a.fingerprint and "photos, split anew with seed 1" in b.source
 
 
+def test_one_that_was_killed_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    from vljepa_core.datasets import resplit as module
+
+    folder, out = make_folder(tmp_path / "photos", n_train=30, n_val=8), tmp_path / "again"
+    written = []
+
+    def killed(path: Path, data: bytes) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(path.write_bytes(data))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            module.resplit(folder, out)
+    assert not out.exists()
+    assert module.resplit(folder, out) == {"train": 30, "val": 8}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "photos"] and len(by_split(out)["val"]) == 8
+
+
 def test_a_seed_draws_the_same_and_another_one_others(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "photos", n_train=30, n_val=8)
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

@@ -297,13 +297,18 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
     control = {**ANSWERS, **CONTROLS}.get(experiment, Control(experiment, {}))
     values: dict[str, Any] = {**STUDY[control.base], **CHANGES[scale][control.base]}
     values |= {**control.changes, **control.at.get(scale, {})}
+    given: dict[str, str] = {}  # field -> the key that sets it
     for key, value in changes.items():
         if key not in _ALIASES and key not in _KNOWN:
             raise RecipeError(
                 f"unknown recipe key {key!r}: {did_you_mean(key, [*_KNOWN, *_ALIASES])}"
                 f"known: {', '.join([*_ALIASES, *_KNOWN])}"
             )
-        values.update(dict.fromkeys(_ALIASES.get(key, (key,)), value))
+        for field in fields_of(key):
+            before = given.get(field)
+            if before and (key in _ALIASES or fields_of(before) == (field,)):  # decoder_depth after depth is meant
+                raise RecipeError(f"{before} and {key} set the same value, {field}; give one of them")
+            given[field], values[field] = key, value
     return Recipe(experiment=experiment, scale=scale, **values)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from vljepa_core.datasets.annotations import Entry, drawn_by_name, read_folder
@@ -46,14 +47,17 @@ def resplit(folder: Path, out: Path, seed: int = 1, val: int | None = None) -> d
         raise DataError(f"{folder}: {val:,} validation images can't be drawn from {len(train):,} training images")
     drawn = drawn_by_name(train, seed)
     images = Path(os.path.commonpath([os.path.dirname(entry.path) for entry in listing.entries]))
-    out.mkdir(parents=True)
-    (out / "images").symlink_to(images, target_is_directory=True)
+    part = out.with_name(f".{out.name}.part")  # appears at its place when it is whole; a rest of a killed one goes
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    (part / "images").symlink_to(images, target_is_directory=True)
     about = "; ".join([*listing.descriptions, f"{folder.resolve().name}, split anew with seed {seed}"])
     splits = {"train": drawn[val:] + held, "val": drawn[:val]}
     for split, entries in splits.items():
         made = json.dumps(_coco(entries, images, about), ensure_ascii=False)
         # Not captions_train.json: images/train, where there is one, would then be taken for its folder.
-        write_atomically(out / f"captions_{split}_resplit.json", made.encode())
+        write_atomically(part / f"captions_{split}_resplit.json", made.encode())
+    part.rename(out)
     return {split: len(entries) for split, entries in splits.items()}
 
 

@@ -100,7 +100,8 @@ def one_each_seed(records: Iterable[Any]) -> list[Any]:
 
 def place(records: list[Any]) -> str:
     """Dataset, scale and seeds of runs of one place, whatever forms they are in: "flickr8k, laptop, seeds 0, 1"."""
-    seeds = sorted({get(record, "seed", "unknown") for record in records}, key=str)
+    found = {get(record, "seed", "unknown") for record in records}
+    seeds = sorted(found, key=lambda seed: (isinstance(seed, str), seed))
     return f"{', '.join(_place(records[0]))}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 

@@ -91,7 +91,7 @@ def capacity_table(records: Sequence[Record]) -> Display:
         ])  # fmt: skip
     head = ["what is sent", "plan", "captions trained on", "measured on", "nats per byte", "recited exactly",
             "InfoNCE, bits", "verdict"]  # fmt: skip
-    return html_table("Is 16 x 256 too small? Three ways to ask, at the published plan size.", head, rows)
+    return html_table("Is a plan of that size too small? Three ways to ask.", head, rows)
 
 
 def _seeds_together(records: Iterable[Record]) -> list[list[Record]]:

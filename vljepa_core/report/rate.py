@@ -58,8 +58,9 @@ def conclusion(curve: RateCurve) -> tuple[str, str]:
     if not plans:
         return "OPEN", "no codec has been measured"
     if plans[0]["bits_kept"] is None or plans[0]["cider_kept"] is None:
-        bits = _plain("infonce", plans[0]["infonce"])
-        return "NOTHING TO KEEP", f"the whole plan of {curve.plan_bytes:,} bytes delivers {bits} bits"
+        lacking = "infonce" if plans[0]["bits_kept"] is None else "cider"
+        said = _plain(lacking, plans[0][lacking]) + (" bits" if lacking == "infonce" else " CIDEr")
+        return "NOTHING TO KEEP", f"the whole plan of {curve.plan_bytes:,} bytes delivers {said}"
     best, picture = smallest(curve, "plan"), smallest(curve, "image")
     if best is None:
         return "OPEN", f"none of the {len(plans)} codecs keeps {KEPT:.0%} of both"
