@@ -30,9 +30,9 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     alone = [name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes]
     assert not any(broke(seeds[name]) for name in alone)
     front = readme()
-    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 50
+    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 56
     assert "(about a thousand steps; three seeds)" in text
-    assert "trained for a thousand steps with three seeds; there are fifty." in front
+    assert "with three seeds; there are fifty-six on photographs, fifty of them on composed scenes as well." in front
     assert f"with {of_seeds('pretrained')} where the plan reads it as published, with all three where" in front
     for name, said in (
         ("pretrained_direct", "its tokens directly"),
@@ -151,6 +151,40 @@ def test_chapter_9_says_what_parts_of_run_5_bring_to_its_decoder() -> None:
         f"diversity {told['plain_loss']}, memory {told['memory']}, the other captions {told['all_captions']}." in text
     )
     assert all(0.5 < m.value < 1.5 for m in saved["alignment"]) and "Alignment saves about 1 bit." in text
+
+
+def test_chapter_9_says_what_parts_of_run_6_bring() -> None:
+    found = recorded_rungs("flickr8k")
+    whole = found["run6"]
+    without = {name.removeprefix("run6_without_"): found[name] for name in found if name.startswith("run6_without_")}
+    assert len(without) == 7 and all(broke(records) == 3 for records in without.values())
+    bits = {part: listed(f"{r.value('infonce'):.2f}" for r in records) for part, records in without.items()}
+    together = listed(f"{r.value('infonce'):.2f}" for r in whole)
+    text = chapter(9)
+    assert f"without direct queries {bits['direct_queries']} are left and without the other" in text
+    assert f"captions {bits['all_captions']}, where all parts together bring {together}." in text
+    assert f"without it {bits['alignment']} are left, at the same loss." in text
+    for part, records in without.items():
+        less = [r.metrics["infonce"]["high"] < w.value("infonce") for r, w in zip(records, whole, strict=True)]
+        assert all(less) == (part in ("direct_queries", "all_captions")), part
+    more = {part: [bits_apart(r, w) for r, w in zip(records, whole, strict=True)] for part, records in without.items()}
+    told = {part: listed(f"{m.value:.0f}" for m in each) for part, each in more.items()}
+    assert f"at the start saves {told['scales']} bits per caption, the loss without" in text
+    saved = f"{told['plain_loss']}, memory {told['memory']}, and the other captions {told['all_captions']}."
+    assert f"diversity {saved}" in text
+    sure = {part for part, each in more.items() if all(m.low > 0 for m in each)}
+    assert sure == {"scales", "plain_loss", "memory", "all_captions"}
+    ahead = sorted(
+        w.value("infonce") - r.value("infonce") for w, r in zip(whole, found["pretrained_direct"], strict=True)
+    )
+    assert f"Run 6 is {ahead[0]:.1f} to {ahead[-1]:.1f} bits ahead of the frozen network" in text
+    lost = {part: [w.value("infonce") - r.value("infonce") for w, r in zip(whole, records, strict=True)]
+            for part, records in without.items()}  # fmt: skip
+    assert all(0.4 < each < 0.65 for each in lost["all_captions"]), "half a bit"
+    added = lost.keys() - {"direct_queries", "all_captions"}
+    assert max(each for part in added for each in lost[part]) < min(lost["all_captions"])
+    assert "Five captions a picture in place of one bring half a bit of that; alignment" in readme()
+    assert not any(m.low > 0 or m.high < 0 for m in more["alignment"])
 
 
 def test_chapter_9_says_that_the_collapse_stays_at_other_weights() -> None:
