@@ -45,6 +45,8 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert {name for name in alone if RUNGS[name].breaks} == expected, "the others were expected to collapse"
     spread = {name: [r.value("plan_variance_share") for r in seeds[name]] for name in ("sigreg", "vicreg")}
     assert max(spread["sigreg"]) < 0.001 and min(spread["vicreg"]) > 0.15
+    assert min(r.value("plan_variance_share") for r in seeds["batch_norm"]) > 0.98, "with every seed"
+    assert [r.value("plan_variance_share") > 0.4 for r in seeds["direct"]] == [True, True, False], "with two"
     for name, number in (("pretrained", 2), ("pretrained_direct", 3), ("direct", 0)):
         assert broke(seeds[name]) == number, name
     assert f"as published, break the collapse with {of_seeds('pretrained')}." in text and not RUNGS["pretrained"].breaks

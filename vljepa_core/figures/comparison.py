@@ -27,6 +27,7 @@ class _Bar:
     value: float | None
     interval: tuple[float, float] | None = None
     seeds: tuple[float, ...] = ()
+    missing: str = "not measured"  # why there is no number
 
     def words(self, name: str) -> str:
         if self.value is None:
@@ -35,10 +36,6 @@ class _Bar:
         if self.interval:
             text += f" (95% interval {number(name, self.interval[0])} to {number(name, self.interval[1])})"
         return text + (f" (mean of {len(self.seeds)} seeds)" if len(self.seeds) > 1 else "")
-
-    @property
-    def missing(self) -> str:
-        return "not reported" if self.origin == "published" else "not measured"
 
     @property
     def end(self) -> float:
@@ -117,7 +114,7 @@ def _bars(name: str, record: Any, recorded: list[Any]) -> list[_Bar]:
     run = PUBLISHED.get(get(record, "experiment"))
     reported = run.metrics.get(name) if run else None
     return [
-        _Bar("published", reported.value if reported else None),
+        _Bar("published", reported.value if reported else None, missing="not reported" if run else "not in the study"),
         _measured("recorded", name, recorded),
         _measured("this build", name, [record]),
     ]

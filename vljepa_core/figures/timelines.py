@@ -76,7 +76,10 @@ def timelines(records: Mapping[str, Record]) -> Display:
             label=label + ("" if label in panels[0][2] else " (not measured)"),
         )
     fig.legend(loc="outside upper left", ncols=1, alignment="left")
-    where = "; ".join(f"{label}: {setting(record)}" for label, record in records.items())
+    places = {label: setting(record) for label, record in records.items()}
+    where = "; ".join(f"{label}: {place}" for label, place in places.items())
+    if len(set(places.values())) == 1:
+        where = f"All: {next(iter(places.values()))}"
     alt = f"Timelines of several runs, by optimiser step. {'. '.join(said)}."
     return show(fig, alt, f"Step 0: random weights. {where}.")
 

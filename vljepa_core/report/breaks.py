@@ -282,4 +282,4 @@ def _over_chance_with_interval(record: Record) -> str:
     if found is None:
         return NOT_MEASURED
     value, low, high = (found[end] * found["n"] for end in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{value:.1f}&nbsp;[{low:.1f},&nbsp;{high:.1f}]"
