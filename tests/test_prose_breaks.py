@@ -224,13 +224,17 @@ def test_chapter_9_says_what_a_large_batch_brings() -> None:
 
 def test_chapter_9_and_readme_say_which_rungs_are_of_use() -> None:
     """Retrieval and gain, both with their intervals above nothing, on photographs."""
-    twins = [r for r in recorded_sweep("rungs_blind") if r.data == "flickr8k"]
-    assert len(twins) == 6
+    twins = recorded_sweep("rungs_blind")
+    assert len(twins) == 12
+
+    def with_twins(rungs: dict[str, list[Record]]) -> dict[str, list[Record]]:
+        return {
+            name: [each for r in records if "gain_over_blind" in (each := with_gain(r, twins)).metrics]
+            for name, records in rungs.items()
+        }
+
     rungs = recorded_rungs("flickr8k")
-    found = {
-        name: [each for r in records if "gain_over_blind" in (each := with_gain(r, twins)).metrics]
-        for name, records in rungs.items()
-    }
+    found = with_twins(rungs)
 
     def useful(record: Record) -> bool:
         r1 = record.metrics["image_r1"]
@@ -256,3 +260,8 @@ def test_chapter_9_and_readme_say_which_rungs_are_of_use() -> None:
     longer = {n: sum(useful(with_gain(r, in_pieces("run5_blind"))) for r in in_pieces(n)) for n in ("run5", "run6")}
     assert longer == {"run6": 3, "run5": 2} and "Run 6 does both with all three seeds and Run 5 with two" in text
     assert "saves bits against a decoder that sees nothing, with two seeds of three." in readme()
+    on_scenes = {name: records for name, records in with_twins(recorded_rungs("scenes")).items() if records}
+    always = {name for name, records in on_scenes.items() if sum(map(useful, records)) == 3}
+    parts = {name for name in on_scenes if name.startswith("run5")}
+    assert always == {"batch_norm", "pretrained_direct", "finetuned_direct", "run6", *parts}
+    assert "On composed scenes more do, with every seed: plans normalised over images, the ImageNet" in text
