@@ -275,3 +275,18 @@ def test_chapter_10_says_where_run_5_goes() -> None:
     (run6,) = (c for c in curves(other) if (c.along, c.measure) == ("n_train", "infonce"))
     assert images.line()[1] < run6.line()[1]
     assert min(images.reaches(GOALS["run5"]["infonce"].goal)) > 1e8, "by photographs alone"
+
+
+def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
+    grown = [record for record in recorded_sweep("curves_scenes") if record.experiment == "run5"]
+    by_steps = {r.provenance["steps"]: ladder.rungs([r])[0] for r in grown}
+    assert sorted(by_steps) == [500, 1_000, 2_000] == sorted(r.provenance["steps"] for r in grown)
+    text = chapter(10)
+    shares = listed(f"{by_steps[steps].delivered:.1%}" for steps in sorted(by_steps))
+    assert f"as was expected: {shares} of what can be shown with 500, 1,000 and 2,000" in text
+    goal = GOALS["run5"]["delivered"].goal
+    seeds = [ladder.rungs([r])[0].delivered for r in recorded_rungs("scenes")["run5"]]
+    assert by_steps[2_000].delivered > goal + 0.05 and min(seeds) < goal < max(seeds)
+    first, second = by_steps[1_000].text_bound, by_steps[2_000].text_bound
+    last = f"{second.value:.1f} ({second.low:.1f} to {second.high:.1f}, 95%) after 2,000."
+    assert f"at least {first.value:.1f} bits come through after 1,000 steps and {last}" in text
