@@ -230,7 +230,7 @@ figures.growth([curve for curve in growth if curve.measure in drawn])
 # more pictures wanted more steps. **Steps** beyond the first
 # thousand bring next to no bits from the same photographs, but the decoder comes to say what it has been told: its captions become distinct, and
 # better. **Width** brought nothing from 128 on. **Pixels** count up to 128 a side, which is all that these photographs have; 224 bring no more bits than one seed can tell.
-# So there is no sign that the plan's width keeps Run 6 from its goals; more photographs are what brings it nearer. (One seed for each point; the number of vectors was not varied.)
+# So there is no sign that the plan's width keeps Run 6 from its goals; more photographs are what brings it nearer. (One seed for each point; the number of vectors was not varied. The blind twins of these runs, `sweeps/curves-blind.toml`, have not been made, so that the gain has no curve here.)
 
 # %%
 report.needed_table(growth)

@@ -190,8 +190,10 @@ def test_chapter_10_says_where_run_6_goes() -> None:
     assert pixels[0] < pixels[1]
     widest = bits["image_size"].points[-1]
     assert widest.at == 224 and pixels[1] > widest.low
+    assert not any(c.measure == "gain_over_blind" for c in curves(grown, recorded_sweep("curves")))
     text = chapter(10)
     for said in (
+        "so that the gain has no curve here.",
         "about 0.3 more with every doubling, at as many steps, and no end of it within what there is",
         "distinct captions become fewer",
         "bring next to no bits from the same photographs",
