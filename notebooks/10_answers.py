@@ -197,11 +197,15 @@ for name in names:
 figures.plan_bits([record for name in names for record in (records[name], *recorded[name])], blinds)
 
 # %% [markdown]
-# **Test 3's probe**, as in the chapter "Test 3": what of the category a linear classifier reads off the frozen plans, beside pixels, colours, the plan before training and the model that was trained for it.
+# **Test 3's probe**, as in the chapter "Test 3": what of the category a linear classifier reads off the frozen plans, beside pixels, colours, the plan before training and the model that was trained for it. First on
+# photographs, recorded, seed 0; then in this build.
 
 # %%
-test3 = vljepa_core.run("test3", **settings)
-figures.category_bars(test3, [records[name] for name in names])
+on_photographs = [next(r for r in vljepa_core.recorded(name) if r.data == "flickr8k") for name in ("test3", *names)]
+figures.category_bars(on_photographs[0], on_photographs[1:])
+
+# %%
+report.category_table(vljepa_core.run("test3", **settings), records.values())
 
 # %% [markdown]
 # **The collapse, epoch by epoch.**

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -52,7 +53,8 @@ def bars(answers: Mapping[str, Mapping[str, Metric]], metrics: Sequence[str], ow
         ax.set_xlim(0, 1.3 * top or 1)
         ax.grid(False, axis="y")
         label = unit_of(name).label
-        ax.set_title(f"{label} (%)" if is_share(name) else label, loc="left", fontsize=9.5)
+        title = f"{label} (%)" if is_share(name) else label
+        ax.set_title(textwrap.fill(title, 18), loc="left", fontsize=9.5)  # beside long names the axes are narrow
         said.append(f"{label}: " + ", ".join(f"{a} {number(name, m[name].value)}" for a, m in answers.items()))
     for ax in axes[len(metrics) :]:
         ax.remove()
