@@ -223,18 +223,17 @@ def audit_verdict(records: Sequence[Record], capacity: Sequence[Record]) -> Disp
     shown = [(record, said) for record in capacity if (said := _carried(record)) and not said.startswith("not shown")]
     times = Counter((_SENDS.get(r.experiment, r.experiment), said) for r, said in shown)
     told = "; ".join(f"{sent}: {said}{f', {n} runs' if n > 1 else ''}" for (sent, said), n in times.items())
+    sizes = " or ".join(dict.fromkeys(f"{r.recipe['plan_vectors']} x {r.recipe['dim']}" for r, _ in shown))
     if not capacity:
         label, second = "OPEN", "Capacity was not tested: there are no recorded capacity runs."
     elif not shown:
         label, second = "OPEN", f"None of the {len(capacity)} capacity runs passed its threshold."
     elif all(_by_heart(record) for record, _ in shown):
         label = "LARGE ENOUGH TO NAME AN IMAGE"
-        second = (
-            f"A plan of 16 x 256 numbers tells images apart once it is made to, with the published recipe ({told})."
-        )
+        second = f"A plan of {sizes} numbers tells images apart once it is made to, with the published recipe ({told})."
     else:
         label = "LARGE ENOUGH FOR UNSEEN CAPTIONS"
-        second = f"A plan of 16 x 256 numbers carries captions that it was not trained on ({told})."
+        second = f"A plan of {sizes} numbers carries captions that it was not trained on ({told})."
     return Display(
         f'<div class="vljepa"><strong>{escape(label)}</strong>: {escape(first)} {escape(second)}</div>',
         f"{label}: {first} {second}",
