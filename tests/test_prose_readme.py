@@ -246,3 +246,15 @@ def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
     assert max(r["cider_kept"]["value"] for r in third.measured("plan") if r["family"] == "binary") < 0.9
     cuts = [r for r in third.measured("plan") if "components" not in r["name"]]
     assert len({(r["family"], r["vectors"], r["width"]) for r in cuts}) == 5 * 5 * 4, "every K, width and precision"
+
+
+def test_chapters_8_and_11_say_among_how_many_and_how_little() -> None:
+    collapsed = [r.value("infonce") for name in ("run1", "run2", "run3", "run4") for r in seeds_of(name)]
+    assert len(collapsed) == 12 and max(collapsed) < 0.01
+    assert "On the recorded photographs InfoNCE is below 0.01 bits in all of Runs 1 to 4." in chapter(8)
+    (nested,) = (c for c in recorded_curves() if c.plan_bytes == 8_192)
+    like = next(r for r in recorded_sweep("eight_kilobytes") if (r.experiment, r.seed) == ("run6", 0))
+    cut = f"the third's {np.mean(nested.reference['bits']):.2f} bits were measured among"
+    whole = f"the {like.value('infonce'):.2f} of its like that was not trained so"
+    among = [nested.measured("plan")[0]["infonce"]["n"], like.metrics["infonce"]["n"]]
+    assert f"{cut} {among[0]} pictures, {whole}" in chapter(11) and f"among {among[1]}, and among more" in chapter(11)
