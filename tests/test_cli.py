@@ -118,7 +118,11 @@ def test_an_option_that_is_given_twice_adds_to_itself(capsys) -> None:
     assert "4 runs" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("pairs", [["K=8", "K=16"], ["K=8", "plan_vectors=16"]])
-def test_a_value_that_is_set_twice_is_refused(pairs: list[str], capsys) -> None:
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [(["K=8", "K=16"], "K is there twice"), (["K=8", "plan_vectors=16"], "K and plan_vectors both set plan_vectors"),
+     (["depth=2", "decoder_depth=1"], "depth and decoder_depth both set decoder_depth")],
+)  # fmt: skip
+def test_a_value_that_is_set_twice_is_refused(pairs: list[str], says: str, capsys) -> None:
     assert main(["describe", "run2", "--set", *pairs]) == 2
-    assert "both set plan_vectors" in capsys.readouterr().err
+    assert says in capsys.readouterr().err

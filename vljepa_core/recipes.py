@@ -305,9 +305,8 @@ def recipe(experiment: str, scale: str = "laptop", **changes: Any) -> Recipe:
                 f"known: {', '.join([*_ALIASES, *_KNOWN])}"
             )
         for field in fields_of(key):
-            before = given.get(field)
-            if before and (key in _ALIASES or fields_of(before) == (field,)):  # decoder_depth after depth is meant
-                raise RecipeError(f"{before} and {key} set the same value, {field}; give one of them")
+            if field in given:
+                raise RecipeError(f"{given[field]} and {key} both set {field}; leave one of them out")
             given[field], values[field] = key, value
     return Recipe(experiment=experiment, scale=scale, **values)
 
