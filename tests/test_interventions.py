@@ -63,7 +63,6 @@ def test_every_rung_is_a_recipe_with_its_expectation() -> None:
     [
         ({"visual": "resnet"}, "timm:NAME"),
         ({"visual": "efficientnet_lite0", "visual_training": "frozen", "augment": "shift"}, "computed once"),
-        ({"visual": "efficientnet_lite0", "visual_weights": "random"}, "frozen"),
         ({"visual": "efficientnet_lite0", "stem": "convolutions"}, "stem"),
         ({"pretrain": "lejepa"}, "pretrain_epochs"),
         ({"pretrain": "align", "pretrain_epochs": 1}, "align_weight"),
@@ -261,6 +260,65 @@ def test_lejepa_trains_the_encoder_alone_and_then_it_is_frozen() -> None:
     assert "encoder_grad_norm" not in trainer.progress.history[-1]
 
 
+NETWORK = dict(visual="efficientnet_lite0", visual_weights="random", plan_reads="image")
+
+
+def weights_and_statistics(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
+    network = trainer.model.visual_encoder.network
+    return network.body._conv_stem.weight.detach().clone(), network.body._bn0.running_mean.clone()
+
+
+def test_a_network_trains_from_random_weights_with_statistics_of_its_own() -> None:
+    r = recipe("run2", "smoke", **NETWORK, n_train=32, epochs=1)
+    data = {"train": examples(32), "val": examples(8, seed=1)}
+    trainer, other = Trainer(r, data, 0, CPU), Trainer(r, data, 1, CPU)
+    before = weights_and_statistics(trainer)
+    assert not torch.equal(before[0], weights_and_statistics(other)[0]), "every seed draws weights of its own"
+    assert torch.equal(before[0], weights_and_statistics(Trainer(r, data, 0, CPU))[0])
+    trainer.step()
+    after = weights_and_statistics(trainer)
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(np.isfinite(row["val_loss"]) for row in trainer.progress.history)
+    network = trainer.model.visual_encoder.network
+    training = {type(m).__name__ for m in network.modules() if m.training}
+    assert training == {"BatchNorm2d"}, "dropout and stochastic depth stay off"
+
+
+def test_batch_norms_of_a_network_in_training_go_by_the_batch_as_pytorchs_do() -> None:
+    model = VLJEPA(recipe("run2", "smoke", **NETWORK)).train()
+    body = model.visual_encoder.network.body
+    seen: dict[str, torch.Tensor] = {}
+    body._bn0.register_forward_hook(lambda m, inputs, out: seen.update(into=inputs[0], out=out))
+    model.look(torch.from_numpy(examples(4).images))
+    mean = seen["into"].mean(dim=(0, 2, 3), keepdim=True)
+    std = (seen["into"].var(dim=(0, 2, 3), keepdim=True, unbiased=False) + body._bn0.eps).sqrt()
+    assert torch.allclose(seen["out"], (seen["into"] - mean) / std, atol=1e-4)
+    assert torch.allclose(body._bn0.running_mean, 0.1 * mean.flatten(), atol=1e-6), "a tenth of the way from 0"
+
+
+def test_a_network_trains_itself_and_then_weights_and_statistics_are_frozen() -> None:
+    changes = dict(pretrain="lejepa", pretrain_epochs=1, visual_training="frozen", n_train=32, epochs=2)
+    r = recipe("run2", "smoke", **NETWORK, **changes)
+    assert r.frozen_features is None, "what it sees changes, so that it is not computed once"
+    trainer = Trainer(r, {"train": examples(32), "val": examples(8, seed=1)}, 0, CPU)
+    before = weights_and_statistics(trainer)
+    trainer.step()
+    pretrained = weights_and_statistics(trainer)
+    assert not any(torch.equal(a, b) for a, b in zip(before, pretrained, strict=True))
+    assert {"lejepa_alike", "lejepa_normal"} <= trainer.progress.history[-1].keys()
+    project = trainer.model.visual_encoder.project.weight.detach().clone()
+    trainer.step()
+    assert all(torch.equal(a, b) for a, b in zip(pretrained, weights_and_statistics(trainer), strict=True))
+    assert not torch.equal(project, trainer.model.visual_encoder.project.weight), "the map from its tokens trains"
+
+
+def test_a_network_from_random_weights_is_refused_on_several_processes(monkeypatch) -> None:
+    monkeypatch.setattr("vljepa_core.distributed.size", lambda: 2)
+    with pytest.raises(ValueError, match="trained from random weights on several processes.*use one"):
+        VLJEPA(recipe("run2", "smoke", **NETWORK))
+    VLJEPA(recipe("run2", "smoke", **{**NETWORK, "visual_weights": "pretrained"}))
+
+
 def test_an_encoder_that_is_frozen_from_the_start_stays_as_it_was_drawn() -> None:
     r = recipe("run2", "smoke", **RUNGS["random_vit_direct"].changes, n_train=32, epochs=1)
     trainer = Trainer(r, {"train": examples(32), "val": examples(8, seed=1)}, 0, CPU)
@@ -443,6 +501,13 @@ def test_the_best_weights_are_kept_through_a_kill(tmp_path, monkeypatch) -> None
         ),
         dict(pretrain="lejepa", pretrain_epochs=1, visual_training="frozen", sigreg_weight=0.1),
         dict(align_weight=0.3, align_memory=40),
+        dict(
+            visual="efficientnet_lite0",
+            visual_weights="random",
+            visual_training="frozen",
+            pretrain="lejepa",
+            pretrain_epochs=1,
+        ),  # fmt: skip
     ],
 )
 def test_resumed_equals_uninterrupted_with_interventions_on(changes) -> None:

@@ -181,6 +181,20 @@ SINGLE: dict[str, Rung] = {
              plan_query_residual=True), False,
         "An objective without labels; 250 steps on thousands of pictures are next to nothing beside ImageNet.",
     ),
+    "random_trained_direct": Rung(
+        "EfficientNet-Lite0 from random weights, trained along, read directly",
+        dict(visual="efficientnet_lite0", visual_weights="random", image_size=128, plan_reads="image",
+             plan_query_residual=True), False,
+        "As the study's encoder on the short way: the text asks for nothing that a picture has, and a better "
+        "architecture is not asked for more. At most what its frozen random weights bring.",
+    ),
+    "lejepa_network_direct": Rung(
+        "EfficientNet-Lite0 from random weights, trained by itself for two epochs, then frozen, read directly",
+        dict(visual="efficientnet_lite0", visual_weights="random", visual_training="frozen", pretrain="lejepa",
+             pretrain_epochs=2, image_size=128, plan_reads="image", plan_query_residual=True), False,
+        "ImageNet's architecture with an objective without labels: as for the study's encoder, 250 steps are next to "
+        "nothing, so that no more arrives than with random weights.",
+    ),
     "random_vit_direct": Rung(
         "visual encoder frozen at its random weights, read directly",
         dict(visual_training="frozen", plan_reads="image", plan_query_residual=True), False,
@@ -222,6 +236,20 @@ COMBINED: dict[str, Rung] = {
     "run5_align_memory": Rung(
         "Run 5, plans told from 1,024 earlier captions as well", dict(**RUN5, align_memory=1_024), True,
         "Where plans do read the picture, a harder question asks for finer differences: a few more bits than Run 5.",
+    ),
+    # Parts of single changes that are not in Run 5, on top of it.
+    "run5_vicreg": Rung(
+        "Run 5 and VICReg", dict(**RUN5, vicreg_weight=0.5), True,
+        "Normalised over images plans are spread already; no more bits than Run 5, perhaps fewer.",
+    ),
+    "run5_align_first": Rung(
+        "Run 5, alignment and words alone for two epochs", dict(**RUN5, pretrain="align", pretrain_epochs=2), True,
+        "A quarter of the steps for the plan alone. As many bits, and a language that is learned less well.",
+    ),
+    "run5_stem": Rung(
+        "Run 5 with a convolutional stem", dict(**RUN5, stem="convolutions"), True,
+        "Here something does ask for better tokens, and convolutions find edges sooner than patches: a few tenths of a "
+        "bit more.",
     ),
     "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
     "run6_without_memory": Rung(

@@ -167,6 +167,8 @@ class Captioning:
         """Pretraining without captions: two views of an image alike, all views together normally distributed."""
         images = pixels.permute(0, 3, 1, 2).float() / 255
         seen = [(auxiliary_losses.view(images) * 255).clamp(0, 255).permute(0, 2, 3, 1) for _ in range(2)]
+        if self.recipe.visual != "vit":
+            seen = [view.round().byte() for view in seen]  # networks take what pictures hold
         a, b = (distributed.rows_of_all(model.auxiliary.views(model.look(view).mean(dim=1)), mine) for view in seen)
         alike = (a - b).square().mean()
         normal = (auxiliary_losses.sigreg(a) + auxiliary_losses.sigreg(b)) / 2

@@ -170,22 +170,14 @@ class Recipe:
             not network or self.visual == "efficientnet_lite0" or self.visual.startswith(("timm:", "open_clip:")),
             f"visual={self.visual!r} is none of vit, efficientnet_lite0, timm:NAME, open_clip:NAME",
         )
-        need(
-            not network or self.visual_weights == "pretrained" or self.visual_training == "frozen",
-            "visual_weights='random' is a control for frozen features: visual_training='frozen' belongs to it",
-        )
         need(not network or self.stem == "patches", f"stem={self.stem!r} is the ViT's, and visual={self.visual!r}")
         need(
-            self.augment == "none" or not (network and self.visual_training == "frozen"),
+            self.augment == "none" or self.frozen_features is None,
             f"augment={self.augment!r}: a frozen network's features are computed once, of the images as they are",
         )
         need(
             (self.pretrain == "none") == (self.pretrain_epochs == 0) and self.pretrain_epochs < self.epochs,
             f"pretrain={self.pretrain!r} with pretrain_epochs={self.pretrain_epochs} of {self.epochs} epochs",
-        )
-        need(
-            self.pretrain != "lejepa" or not network,
-            f"pretrain='lejepa' trains the ViT, and visual={self.visual!r}",
         )
         need(
             self.input_dropout != "word" or self.vocab_size == tokenizer.VOCAB_SIZE,
@@ -214,9 +206,12 @@ class Recipe:
 
     @property
     def frozen_features(self) -> str | None:
-        """The network whose features, computed once, stand for the images; None where the model sees pixels."""
+        """The network whose features, computed once, stand for the images; None where the model sees pixels.
+
+        A network that first trains itself on these images sees pixels, too.
+        """
         frozen = self.visual != "vit" and self.visual_training == "frozen" and self.plan_source == "image"
-        return self.visual if frozen else None
+        return self.visual if frozen and self.pretrain != "lejepa" else None
 
     @property
     def plan_bytes(self) -> int:

@@ -232,9 +232,12 @@ class Trainer:
         epoch = self.progress.epoch
         self.train_data.begin_epoch(self.seed, epoch)
         self.objective.begin_epoch(epoch)
-        if self.recipe.visual_training == "frozen" and self.recipe.visual == "vit":
-            trains = epoch < self.recipe.pretrain_epochs
-            self.model.visual_encoder.requires_grad_(trains)
+        if self.recipe.visual_training == "frozen" and self.recipe.frozen_features is None:
+            encoder = self.model.visual_encoder
+            (encoder if self.recipe.visual == "vit" else encoder.network).requires_grad_(
+                epoch < self.recipe.pretrain_epochs
+            )
+            self.model.train()  # batch norms of a network train as long as it does
 
     def _end_epoch(self) -> None:
         p = self.progress

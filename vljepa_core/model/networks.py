@@ -8,8 +8,10 @@ How it is used:
 - frozen: ``network.requires_grad_(False)``. A frozen network says the same about an image every time, so
   ``vljepa_core.features`` asks it once and keeps the answer;
 - fine-tuned: as a submodule that trains with the rest. Its parameters train; it stays in evaluation mode whatever
-  ``train()`` its parent is told: the batches here are too small to estimate batch-norm statistics from, and
-  stochastic depth and dropout stay off.
+  ``train()`` its parent is told: batch-norm statistics of ImageNet are better than those of small batches, and
+  stochastic depth and dropout stay off;
+- trained from random weights: likewise, but there are no statistics to keep, so that its batch norms go by the batch
+  while it trains, and by a running mean when it is asked (:func:`start_statistics`).
 
 ``efficientnet_lite0`` (Tan and Le, "EfficientNet", ICML 2019; the Lite variants have ReLU6 for swish and no
 squeeze-and-excitation) comes with its weights in a Python package. ``timm`` and ``open_clip`` fetch theirs.
@@ -100,8 +102,15 @@ class Network(nn.Module):
         return digest.hexdigest()
 
     def train(self, mode: bool = True) -> Network:
-        """Stays in evaluation mode, whatever ``mode`` says; what trains is what ``requires_grad``."""
-        return super().train(False)
+        """Stays in evaluation mode, whatever ``mode`` says; what trains is what ``requires_grad``.
+
+        But for the batch norms of a network that trains from random weights.
+        """
+        super().train(False)
+        if mode and self.weights == "random" and any(p.requires_grad for p in self.parameters()):
+            for norm in _batch_norms(self):
+                norm.train()
+        return self
 
 
 def load_network(name: str, weights: str = "pretrained", seed: int = 0) -> Network:
@@ -169,6 +178,18 @@ def calibrate(network: Network, images: np.ndarray, batch_size: int = 64) -> Net
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+    return network
+
+
+def start_statistics(network: Network) -> Network:
+    """Make a random network ready to train: batch-norm statistics to start from; returns the network.
+
+    Each step then moves them by a tenth towards those of its batch. A network's own momentum is made for ImageNet's
+    hundreds of thousands of steps (EfficientNet: a hundredth), and would lag behind in a few hundred.
+    """
+    for norm in _batch_norms(network):
+        norm.reset_running_stats()
+        norm.momentum = 0.1
     return network
 
 

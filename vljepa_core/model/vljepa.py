@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_core import tokenizer
+from vljepa_core import distributed, tokenizer
 from vljepa_core.model.auxiliary import AuxiliaryHeads
 from vljepa_core.model.decoder import TextDecoder
 from vljepa_core.model.encoders import FeatureTokens, Fusion, TextEncoder, VisualEncoder
@@ -130,15 +130,36 @@ class VLJEPA(nn.Module):
 def visual_encoder(recipe: Recipe) -> VisualEncoder | FeatureTokens:
     """The visual encoder that a recipe names, with its initial weights.
 
-    A frozen ViT counts as such from here on, so that its weights are not taken for trainable ones; where it is
+    One that is frozen counts as such from here on, so that its weights are not taken for trainable ones; where it is
     pretrained, training thaws it for as long (``train.Trainer``).
+
+    Raises:
+        ValueError: a network that trains from random weights, on several processes.
     """
     r = recipe
     if r.visual == "vit":
         encoder = VisualEncoder(r.image_size, r.patch_size, r.dim, r.heads, r.visual_depth, r.mlp_ratio, r.stem)
         return encoder.requires_grad_(r.visual_training == "trained")
-    from vljepa_core.model.networks import feature_shape, load_network  # here: few recipes want its packages
+    from vljepa_core.model.networks import feature_shape  # here: few recipes want its packages
 
-    weights = "random" if torch.get_default_device().type == "meta" else r.visual_weights  # meta: shapes alone
-    network = None if r.frozen_features else load_network(r.visual, weights)
+    network = None if r.frozen_features else _network(r)
     return FeatureTokens(*feature_shape(r.visual, r.image_size), r.dim, network)
+
+
+def _network(recipe: Recipe) -> nn.Module:
+    """The network that is part of the model, because it trains, or has trained: random weights are drawn anew."""
+    from vljepa_core.model.networks import load_network, start_statistics
+
+    r = recipe
+    if torch.get_default_device().type == "meta":  # shapes alone
+        network = load_network(r.visual, "random")
+    elif r.visual_weights == "pretrained":
+        network = load_network(r.visual)
+    elif distributed.size() > 1:
+        raise ValueError(
+            f"visual={r.visual!r} trained from random weights on several processes: its batch norms would go by a "
+            "process's own images; use one"
+        )
+    else:
+        network = start_statistics(load_network(r.visual, "random", seed=int(torch.randint(2**31, ()))))
+    return network.requires_grad_(r.visual_training == "trained")

@@ -24,6 +24,8 @@ ENCODERS: Mapping[str, tuple[str | None, str]] = {
     "the study's encoder, frozen at random weights": (None, "random_vit_direct"),
     "the study's encoder, trained by itself (LeJEPA), then frozen": ("lejepa", "lejepa_direct"),
     "EfficientNet-Lite0, frozen at random weights": ("random_network", "random_direct"),
+    "EfficientNet-Lite0 from random weights, trained along": (None, "random_trained_direct"),
+    "EfficientNet-Lite0 from random weights, trained by itself (LeJEPA), then frozen": (None, "lejepa_network_direct"),
     "EfficientNet-Lite0, frozen at ImageNet weights": ("pretrained", "pretrained_direct"),
     "EfficientNet-Lite0 from ImageNet weights, trained along": (None, "finetuned_direct"),
 }
