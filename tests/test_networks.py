@@ -289,6 +289,16 @@ def test_a_failed_download(monkeypatch: pytest.MonkeyPatch) -> None:
         load_network("timm:resnet81")
 
 
+def test_a_network_without_tokens_of_such_an_image_says_so() -> None:
+    too_small = nn.Sequential(nn.Conv2d(3, 4, 75), nn.Conv2d(4, 4, 40))  # as Inception's, 114 pixels at least
+    network = Network("tiny", "random", too_small, lambda b, x: b(x).flatten(2).mT, (0.5,) * 3, (0.5,) * 3)
+    assert network.channels == 4 and network.tokens(128) == 15**2
+    with pytest.raises(NetworkError, match="tiny: gives no tokens of an image of 64 x 64 pixels .*larger image_size"):
+        network.tokens(64)
+    with pytest.raises(NetworkError, match="no tokens of an image.*network with one last feature map"):  # as CrossViT's
+        Network("two", "random", nn.Conv2d(3, 4, 8), lambda b, x: [b(x), b(x)], (0.5,) * 3, (0.5,) * 3)
+
+
 @pytest.mark.parametrize(
     ("name", "tokens_128"),
     [

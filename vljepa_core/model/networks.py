@@ -71,7 +71,7 @@ class Network(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(3, 1, 1) * 255, persistent=False)
         self.train(False)
-        self.channels = self._try(side or 64).shape[2]
+        self.channels = self._try(side or 128).shape[2]
 
     def forward(self, images: Tensor) -> Tensor:
         """images uint8 (B, S, S, 3) -> tokens (B, P, C)."""
@@ -90,7 +90,14 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def _try(self, image_size: int) -> Tensor:
-        return self(torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8, device=self.pixel_mean.device))
+        image = torch.zeros(1, image_size, image_size, 3, dtype=torch.uint8, device=self.pixel_mean.device)
+        try:
+            return self(image)
+        except Exception as error:  # whatever a network's own code runs into
+            raise NetworkError(
+                f"{self.name}: gives no tokens of an image of {image_size} x {image_size} pixels "
+                f"({type(error).__name__}: {error}); try a larger image_size, or a network with one last feature map"
+            ) from error
 
     @property
     def fingerprint(self) -> str:
