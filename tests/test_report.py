@@ -72,6 +72,21 @@ def test_published_numbers_are_those_of_the_study():
     assert [b.value for b in PUBLISHED["run2"].baselines["train_loss"]] == [1.040, 0.878]
 
 
+def test_what_the_study_did_not_report_and_repeats_what_is_shown_is_folded() -> None:
+    more = dict.fromkeys(
+        ("sampled_cider", "sampled_unique", "greedy_cider", "plan_vector_rank"), {"value": 0.5, "n": 9}
+    )
+    record = make_record(metrics={**make_record()["metrics"], **more})
+    table = report.results_table("run2", record)
+    shown, folded = table.html.split("<details>")
+    assert "2 more measures, which the study did not report</summary>" in folded
+    shown = rows_of(type(table)(shown, ""))
+    assert "CIDEr, greedy" in shown and sum(name.startswith("unique captions, ") for name in shown) == 2
+    hidden = rows_of(type(table)(folded, ""))
+    assert [len(cells) for cells in hidden.values()] == [4, 4, 4] and "CIDEr, t = 0.7" in hidden
+    assert "<details>" not in report.results_table("run2", make_record()).html
+
+
 @pytest.mark.parametrize("experiment", STUDY)
 def test_no_cell_is_blank(experiment):
     rows = rows_of(report.results_table(experiment, make_record(experiment=experiment), []))

@@ -27,6 +27,7 @@ border-bottom:1px solid rgba(127,127,127,.4);background:none;min-width:7em;max-w
 .vljepa thead th{vertical-align:bottom;border-bottom:2px solid rgba(127,127,127,.8)}
 .vljepa th{font-weight:600}.vljepa small{display:block;font-size:.85em;font-weight:400;opacity:.85}
 .vljepa .none{font-style:italic;opacity:.75}
+.vljepa summary{cursor:pointer;font-size:.9em;margin:.6em 0}
 .vljepa .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(165px,1fr));gap:1em 1.2em}
 .vljepa .grid figure{margin:0;min-width:0}
 .vljepa .grid img{width:100%;max-width:256px;margin:0;border-radius:4px}

@@ -12,20 +12,35 @@ NOT_APPLICABLE = '<span class="none">does not apply</span>'
 NOT_MEASURED = '<span class="none">not measured</span>'
 
 
-def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Display:
-    """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading."""
+def html_table(
+    caption: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    folded: Sequence[Sequence[str]] = (),
+    folded_as: str = "",
+) -> Display:
+    """A table which scrolls sideways on a phone. Cells are HTML; the first of a row is its heading.
+
+    ``folded`` are further rows, under the same headings, which a page shows when ``folded_as`` is clicked.
+    """
+    name, label = escape(caption), escape(folded_as)
+    further = f"<details><summary>{label}</summary>{_scrolling(label, head, folded)}</details>" if folded else ""
+    return Display(
+        f'<figure class="vljepa">{_scrolling(name, head, rows, f"<caption><span>{name}</span></caption>")}{further}'
+        "</figure>",
+        caption,
+    )
+
+
+def _scrolling(label: str, head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     columns = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
     )
     # Focusable, so that the keyboard can scroll it too.
-    name = escape(caption)
-    return Display(
-        f'<figure class="vljepa"><div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>'
-        f"<caption><span>{name}</span></caption><thead><tr>{columns}</tr></thead>"
-        f"<tbody>{body}</tbody></table>"
-        "</div></figure>",
-        caption,
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>{caption}'
+        f"<thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

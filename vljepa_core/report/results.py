@@ -55,6 +55,19 @@ _CAPTIONING = (
     *MEASURES,
 )
 _COST = ("parameters", "seconds")
+# Of those, what a page shows at once, beside whatever the study reported; the others say the same in other ways.
+_AT_ONCE = (
+    "greedy_unique",
+    "greedy_overlap",
+    "greedy_content_match",
+    "greedy_bleu4",
+    "greedy_cider",
+    "train_loss",
+    "val_loss",
+    "plan_cosine",
+    "plan_rank",
+    *_COST,
+)
 # A classifier's metric -> how a probe's metric of the same kind ends.
 _OF_CLASSES = {"accuracy": "", "balanced_accuracy": "_balanced"}
 ROWS: Mapping[str, tuple[str, ...]] = {
@@ -112,12 +125,14 @@ def results_table(
         _verdicts([record]),
         NOT_APPLICABLE,
     ]]  # fmt: skip
+    folded = []
     for name in names:
+        at_once = experiment in ROWS or name in _AT_ONCE or name in published.metrics
         per = ""
         if name in ("train_loss", "val_loss"):
             per = "per image" if experiment == "test3" else "per byte"
         unit = " ".join(part for part in (unit_of(name).unit, per) if part)
-        rows.append([
+        (rows if at_once else folded).append([
             escape(unit_of(name).label) + (f"<small>{escape(unit)}</small>" if unit else ""),
             _reported(published, name),
             *([_cell(runs, name) + _floors(runs[0], name) for runs in groups] or [NOT_MEASURED]),
@@ -131,7 +146,7 @@ def results_table(
         caption += " Trivial baselines are of this build's data where no other is named."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
         caption += " In brackets: 95% interval over images; of several seeds, from the lowest end to the highest."
-    return html_table(caption, head, rows)
+    return html_table(caption, head, rows, folded, f"{len(folded)} more measures, which the study did not report")
 
 
 def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] = ()) -> Display:
