@@ -26,6 +26,7 @@ from vljepa_core.blind import gain_over_blind, mismatch, with_gain
 from vljepa_core.datasets.selection import select
 from vljepa_core.describe import describe
 from vljepa_core.features import frozen_network
+from vljepa_core.files import writable
 from vljepa_core.geometry import plan_geometry
 from vljepa_core.objectives import Captioning, caption_loss, caption_nats, diversity_loss
 from vljepa_core.rate_runs import network_features
@@ -566,3 +567,13 @@ def test_outside_a_checkout_the_commit_is_what_one_is_told(tmp_path: Path, monke
         if told is not None:
             monkeypatch.setenv("VLJEPA_COMMIT", told)
         assert provenance.commit() == (found, False)
+
+
+def test_a_place_that_cannot_be_written_says_where_else(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("VLJEPA_DATA", str(tmp_path / "file"))
+    with pytest.raises(OSError, match="file/.*can't be made .*VLJEPA_DATA=FOLDER"):
+        runs.run("test0", "smoke", "shapes", progress=False)
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)  # root may write anywhere
+    with pytest.raises(PermissionError, match="nothing can be written there; VLJEPA_DATA=FOLDER"):
+        writable(tmp_path)

@@ -5,10 +5,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_ELSEWHERE = "VLJEPA_DATA=FOLDER puts what is made here, caches and runs, somewhere else"
+
 
 def data_dir() -> Path:
     """Where downloads, caches and runs live: ``VLJEPA_DATA``, or ``data/`` of the checkout."""
     return Path(os.environ.get("VLJEPA_DATA") or Path(__file__).resolve().parents[1] / "data")
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made if it isn't there.
+
+    Raises:
+        OSError: it can't be made, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{folder}: can't be made ({error.strerror}); {_ELSEWHERE}") from error
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder}: nothing can be written there; {_ELSEWHERE}")
+    return folder
 
 
 def write_atomically(path: Path, data: bytes) -> None:

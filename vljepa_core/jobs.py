@@ -22,7 +22,7 @@ from typing import Any
 import submitit
 from submitit.helpers import Checkpointable
 
-from vljepa_core.files import write_atomically
+from vljepa_core.files import writable, write_atomically
 from vljepa_core.side_by_side import threads_each, visible_gpus
 
 A_YEAR = 365 * 24 * 60  # minutes: submitit ends local jobs after a few, unless told otherwise
@@ -100,7 +100,7 @@ def run_jobs(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tu
     Raises:
         JobsError: no SLURM here, or SLURM refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    writable(folder)
     yield from (_run_local if cluster.kind == "local" else _run_slurm)(jobs, folder, cluster)
 
 

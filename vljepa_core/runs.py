@@ -22,7 +22,7 @@ from vljepa_core.datasets import Dataset, load_dataset
 from vljepa_core.datasets.selection import Examples, select
 from vljepa_core.describe import parameters_by_room
 from vljepa_core.features import cached_features, frozen_network
-from vljepa_core.files import data_dir, write_atomically
+from vljepa_core.files import data_dir, writable, write_atomically
 from vljepa_core.model.vljepa import VLJEPA
 from vljepa_core.recipes import Recipe, RecipeError, recipe
 from vljepa_core.records import FORMAT, Record, RecordError, read_record, recorded
@@ -155,8 +155,7 @@ def run(
     on = distributed.join(choose_device(device))
     if distributed.rank() > 0:
         return _help(with_features(prepared), on)
-    prepared.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(prepared.folder / "lock")
+    lock = FileLock(writable(prepared.folder) / "lock")
     try:
         held = lock.acquire(blocking=False)
     except Timeout:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from vljepa_core.files import write_atomically
+from vljepa_core.files import writable, write_atomically
 
 FORMAT = 1
 # Up to this size every opening checks the SHA-256 of all pixels (about a second); a larger file is only
@@ -84,7 +84,7 @@ def replace(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: 
 @contextlib.contextmanager
 def locked(stem: Path) -> Iterator[None]:
     """Alone with the files of ``stem``; waits, and says so, while another process is."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    writable(stem.parent)
     lock = FileLock(_file(stem, ".lock"))
     try:
         lock.acquire(timeout=0)
