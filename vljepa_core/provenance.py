@@ -66,6 +66,7 @@ SAME_BITS = {  # core hash -> its commit
     "2638b2b0a58d2e49": "91a378c",  # but for InfoNCE where most captions are told apart: filled in from the weights
     "512086ae48d6fd72": "1b1e518",
     "cec364e1d1141e5e": "4d09bd5",  # but for the training loss where the best weights are kept: it was the last epoch's
+    "338550c9e0c6fded": "804a800",
 }
 
 
