@@ -89,9 +89,8 @@ def test_a_rung_breaks_the_collapse_or_does_not_and_as_expected_or_not() -> None
 def test_every_rung_has_its_group() -> None:
     names = {group: [name for name in RUNGS if rungs.group_of(name) == group] for group in rungs.GROUPS}
     assert all(names.values()) and sum(map(len, names.values())) == len(RUNGS)
-    assert names["combination"] == ["run5", "run5_align_memory"] and {"pretrained", "run6"} <= set(
-        names["given encoder"]
-    )
+    more = ["run5_align_memory", "run5_vicreg", "run5_align_first", "run5_stem"]
+    assert names["combination"] == ["run5", *more] and {"pretrained", "run6"} <= set(names["given encoder"])
     assert {rungs.whole_of(name) for name in names["one part left out"]} == {"run5", "run6"}
     assert not any(rungs.whole_of(name) for name in RUNGS if name not in names["one part left out"])
 
@@ -107,6 +106,11 @@ def test_the_table_has_expectation_and_finding_of_every_seed() -> None:
     assert row[5] == "breaks the collapse in 1 of 2 seeds as expected in 1 of 2 seeds"
     assert f"2 of {len(RUNGS)} rungs" in table.alt and "siglip" in table.alt and "older core" in table.alt
     assert all(all(cells(table, RUNGS[name].title)) for name in found), "no cell is blank"
+    assert "Computed in" not in table.alt, "all in one precision"
+    full = made_up(seed=1, provenance={**made_up().provenance, "precision": "float32"})
+    mixed = report.rung_table({**found, "words": [*seeds(0.001), full]})
+    assert cells(mixed, RUNGS["words"].title)[4] == "400 400 (float32)"
+    assert cells(mixed, RUNGS["align"].title)[4] == "400 400" and "Computed in bfloat16 where" in mixed.alt
 
 
 def test_encoders_are_set_side_by_side_by_how_they_are_read() -> None:

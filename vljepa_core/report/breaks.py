@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -37,6 +38,8 @@ def rung_table(found: Found) -> Display:
     Args:
         found: rung -> its records (``rungs.recorded_rungs``), of one dataset at one scale.
     """
+    computed = Counter(_precision(record) for each in found.values() for record in each)
+    usual = max(computed, key=computed.get, default="")
     rows = [
         [
             escape(RUNGS[name].title) + f"<small>{escape(_changes(name))}</small>",
@@ -44,7 +47,7 @@ def rung_table(found: Found) -> Display:
             a_line_each(found[name], _bits),
             a_line_each(found[name], lambda r: _metric(r, "greedy_unique")),
             a_line_each(found[name], _over_chance),
-            a_line_each(found[name], lambda r: f"{r.provenance['train_seconds']:,.0f}"),
+            a_line_each(found[name], lambda r: _seconds(r, usual)),
             f"{outcome(found[name])}<small>{as_expected(name, found[name])}</small>",
         ]
         for group in GROUPS
@@ -53,7 +56,10 @@ def rung_table(found: Found) -> Display:
     ]
     head = ["what is changed", "expected", "InfoNCE, bits", "distinct greedy captions",
             "caption to image, R@1 over chance", "seconds of training", "found"]  # fmt: skip
-    return html_table(_caption(found), head, rows)
+    caption = _caption(found)
+    if len(computed) > 1:
+        caption += f" Computed in {usual} where a record's time does not name another precision."
+    return html_table(caption, head, rows)
 
 
 def useful_table(found: Found, blind: Iterable[Record]) -> Display:
@@ -243,6 +249,16 @@ def _caption(found: Found) -> str:
         text += f" Not run: {', '.join(missing)}."
     old = sum(record.source_hash not in (core_hash(), *SAME_BITS) for record in records)
     return text + (f" {old} of {len(records)} records were made with an older core." if old else "")
+
+
+def _precision(record: Record) -> str:
+    return record.provenance.get("precision", "float32")
+
+
+def _seconds(record: Record, usual: str) -> str:
+    """Of training; with its precision, on which time depends, where that is not the usual one."""
+    other = "" if _precision(record) == usual else f"&nbsp;({_precision(record)})"
+    return f"{record.provenance['train_seconds']:,.0f}{other}"
 
 
 def _changes(name: str) -> str:
