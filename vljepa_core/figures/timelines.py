@@ -29,7 +29,8 @@ def timelines(records: Mapping[str, Record]) -> Display:
     """How far the plans of different images differ, and the gradient that reaches the encoder, over optimiser steps.
 
     Every point is of the weights after that many steps, on the first few validation images; step 0 is random weights.
-    A frozen encoder gets no gradient, and has no line in the second panel.
+    The gradient of a frozen network is that of the map from its features to visual tokens; a frozen encoder of the
+    study's has none, and no line in the second panel.
 
     Args:
         records: label -> run, six at most; the first, dashed and grey, is what the others are compared with.
