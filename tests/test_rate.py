@@ -18,7 +18,7 @@ from vljepa_core.codecs import Codec, all_codecs
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.figures.units import said_bytes
 from vljepa_core.kept import infonce_terms, share_kept
-from vljepa_core.rate import rate_curve
+from vljepa_core.rate import rate_curve, sent
 from vljepa_core.rate_record import GOAL_BYTES, keeps, read_curve, recorded_curves, smallest
 from vljepa_core.rate_runs import curve_of_run, network_features
 from vljepa_core.recipes import recipe
@@ -94,6 +94,17 @@ def examples() -> dict[str, Examples]:
 def measure(examples, path: Path, **changes):
     how = dict(model=Captioner(), about=ABOUT, codecs=[Codec("binary", 1, 1)], limits={}, scored=N)
     return rate_curve(recipe=RECIPE, examples=examples, seed=0, path=path, **{**how, **changes})
+
+
+def test_a_message_is_sent_in_its_shorter_form() -> None:
+    """Fair coins can't be coded in less than a bit each; numbers that are nearly always the same can."""
+    rng = np.random.default_rng(0)
+    coins = rng.standard_normal((400, K, D)).astype(np.float32)
+    row, _ = sent(Codec("binary", K, D), coins, coins[:50])
+    assert row["coded_bytes"] > row["fixed_bytes"] == 1 and row["bytes"] == row["most_bytes"] == 1
+    rare = np.where(rng.random((400, K, D)) < 0.01, 1, 0).astype(np.float32)
+    row, _ = sent(Codec("int8", K, D), rare, rare[:50])
+    assert row["bytes"] == row["coded_bytes"] < row["fixed_bytes"] == K * D and row["most_bytes"] >= row["bytes"]
 
 
 def test_where_one_bit_carries_everything_one_bit_is_enough(examples, tmp_path) -> None:
