@@ -87,7 +87,7 @@ figures.timelines({f"{name}, this build": record for name, record in records.ite
 # likelihoods and does not contain it. *SIGReg* (of LeJEPA) and *VICReg* are losses that spread plans over their space. *Plans normalised over images*: batch normalisation in place of layer
 # normalisation. *Centred pixels*: ImageNet's mean and deviation taken off. *LeJEPA*: an encoder trained by itself, to predict one view of a picture from another.
 #
-# The rungs are recorded runs. `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them again, in some three core-hours a seed (without `--data`: on scenes, where Run 6 was not taken apart). Interval: over images; seeds are
+# The rungs are recorded runs. `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them again, in some four core-hours a seed (without `--data`: on scenes, where Run 6 was not taken apart). Interval: over images; seeds are
 # shown one by one.
 
 # %%

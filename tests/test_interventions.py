@@ -63,6 +63,8 @@ def test_every_rung_is_a_recipe_with_its_expectation() -> None:
     [
         ({"visual": "resnet"}, "timm:NAME"),
         ({"visual": "efficientnet_lite0", "visual_training": "frozen", "augment": "shift"}, "computed once"),
+        ({"visual": "efficientnet_lite0", "visual_weights": "random", "batch_size": 1}, "batch_size=1: 2 or more"),
+        ({"visual_weights": "random"}, "always starts from random ones"),
         ({"visual": "efficientnet_lite0", "stem": "convolutions"}, "stem"),
         ({"pretrain": "lejepa"}, "pretrain_epochs"),
         ({"pretrain": "align", "pretrain_epochs": 1}, "align_weight"),
@@ -506,8 +508,9 @@ def test_the_best_weights_are_kept_through_a_kill(tmp_path, monkeypatch) -> None
             visual_weights="random",
             visual_training="frozen",
             pretrain="lejepa",
-            pretrain_epochs=1,
-        ),  # fmt: skip
+            pretrain_epochs=2,  # and is cut amid it
+        ),
+        dict(visual="efficientnet_lite0", visual_weights="random", plan_reads="image"),
     ],
 )
 def test_resumed_equals_uninterrupted_with_interventions_on(changes) -> None:

@@ -30,7 +30,7 @@ def writable(folder: Path) -> Path:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, whole; survives a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    writable(path.parent)
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:
         with open(temporary, "wb") as f:

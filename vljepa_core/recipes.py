@@ -170,6 +170,14 @@ class Recipe:
             not network or self.visual == "efficientnet_lite0" or self.visual.startswith(("timm:", "open_clip:")),
             f"visual={self.visual!r} is none of vit, efficientnet_lite0, timm:NAME, open_clip:NAME",
         )
+        need(
+            network or self.visual_weights == "pretrained",
+            "visual_weights='random' is of a network: the study's encoder, vit, always starts from random ones",
+        )
+        need(
+            not network or self.visual_weights == "pretrained" or self.frozen_features or self.batch_size > 1,
+            "visual_weights='random' that train go by the images of a batch, and batch_size=1: 2 or more",
+        )
         need(not network or self.stem == "patches", f"stem={self.stem!r} is the ViT's, and visual={self.visual!r}")
         need(
             self.augment == "none" or self.frozen_features is None,

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from vljepa_core.files import writable
+
 NOTES = ("grey", "palette", "transparent", "cmyk", "16-bit", "rotated")  # imaging.decode's; new ones at the end
 _PREFIX = struct.Struct("<II")  # row, notes
 _SYNC_EVERY = 256
@@ -28,7 +30,7 @@ class Arrivals:
         self.path, self.shape = path, (image_size, image_size, 3)
         self.length = 32 + _PREFIX.size + image_size * image_size * 3
         header = b"vljepa arrivals 1\n" + hashlib.sha256(json.dumps(key, sort_keys=True).encode()).digest()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        writable(path.parent)
         self.file = open(path, "a+b", buffering=0)
         self.start = self.end = len(header)
         self.rows: dict[int, int] = {}

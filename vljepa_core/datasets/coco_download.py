@@ -41,7 +41,7 @@ from vljepa_core.datasets.dataset import DataError
 from vljepa_core.datasets.downloaded import CAPTIONS, Manifest, cache_key, notes_of, read_manifest, stem
 from vljepa_core.datasets.fetch import Fetcher, FetchError, Patience, Wrong
 from vljepa_core.datasets.workers import cpus
-from vljepa_core.files import write_atomically
+from vljepa_core.files import writable, write_atomically
 
 ANNOTATIONS = coco_sources.ANNOTATIONS
 MISSING = "missing.txt"
@@ -153,8 +153,7 @@ def download(folder: Path, request: Request, progress: bool = True) -> list[str]
         OSError: the disk is full.
         KeyboardInterrupt: what has arrived is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
+    lock = FileLock(writable(folder) / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

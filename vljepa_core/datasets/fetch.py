@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from vljepa_core.files import write_atomically
+from vljepa_core.files import writable, write_atomically
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class PartFile:
         self.target, self.url = target, url
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        writable(target.parent)
         self.file = open(self.path, "ab", buffering=0)
         self.size = self.path.stat().st_size
         self.tag: str | None = None

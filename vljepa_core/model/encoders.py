@@ -53,10 +53,11 @@ def convolutional_stem(patch_size: int, dim: int) -> nn.Sequential:
 
 
 class FeatureTokens(nn.Module):
-    """What a pretrained network saw, as visual tokens: LayerNorm, a linear map to D, trainable positions.
+    """What a network saw, as visual tokens: LayerNorm, a linear map to D, trainable positions.
 
-    Without ``network`` it is given that network's features, computed once (``features``): the network is frozen, and
-    no part of the model. With it, it is given pixels and trains the network too (``networks`` says how).
+    Without ``network`` it is given that network's features, computed once (``features``): the network is frozen from
+    the start, and no part of the model. With it, it is given pixels and trains the network too, to the end or until it
+    is frozen (``networks`` says how).
     """
 
     def __init__(self, tokens: int, channels: int, dim: int, network: nn.Module | None = None) -> None:

@@ -1,15 +1,15 @@
 """Networks that were trained on other images, or not at all, in place of the study's visual encoder.
 
-Each maps images to the tokens of its last feature map. ``weights="random"`` is the control for what training gave:
-the same architecture as it is initialised.
+Each maps images to the tokens of its last feature map. ``weights="random"`` is the same architecture as it is
+initialised: the control for what training gave, or where training starts.
 
 How it is used:
 
 - frozen: ``network.requires_grad_(False)``. A frozen network says the same about an image every time, so
   ``vljepa_core.features`` asks it once and keeps the answer;
 - fine-tuned: as a submodule that trains with the rest. Its parameters train; it stays in evaluation mode whatever
-  ``train()`` its parent is told: batch-norm statistics of ImageNet are better than those of small batches, and
-  stochastic depth and dropout stay off;
+  ``train()`` its parent is told, so that batch-norm statistics are those of ImageNet, and stochastic depth and
+  dropout stay off;
 - trained from random weights: likewise, but there are no statistics to keep, so that its batch norms go by the batch
   while it trains, and by a running mean when it is asked (:func:`start_statistics`).
 
@@ -126,7 +126,8 @@ def load_network(name: str, weights: str = "pretrained", seed: int = 0) -> Netwo
     Args:
         name: ``efficientnet_lite0``; ``timm:NAME`` or ``open_clip:NAME/TAG`` where that package is installed.
         weights: ``pretrained``, or ``random``: the same architecture as initialised with ``seed``. Its batch-norm
-            statistics are NaN, and so is all that it says, until :func:`calibrate` has estimated them.
+            statistics are NaN, and so is all that it says, until :func:`calibrate` has estimated them or
+            :func:`start_statistics` has given it some to train from.
 
     Raises:
         NetworkError: no such network or weights, the package is missing, or its download failed.
@@ -191,8 +192,13 @@ def calibrate(network: Network, images: np.ndarray, batch_size: int = 64) -> Net
 def start_statistics(network: Network) -> Network:
     """Make a random network ready to train: batch-norm statistics to start from; returns the network.
 
-    Each step then moves them by a tenth towards those of its batch. A network's own momentum is made for ImageNet's
-    hundreds of thousands of steps (EfficientNet: a hundredth), and would lag behind in a few hundred.
+    Each pass in training then moves them by a tenth towards those of its batch (LeJEPA makes two a step, of views). A
+    network's own momentum is made for ImageNet's hundreds of thousands of steps (EfficientNet: a hundredth), and would
+    lag behind in a few hundred.
+
+    They start from mean 0 and variance 1, as PyTorch's do, with which nothing of an image is left in the last map
+    (:func:`calibrate`). So what such a network says *in evaluation* before its first thirty steps or so, on a timeline
+    or as the plan before training, is that of these statistics and tells nothing of its weights.
     """
     for norm in _batch_norms(network):
         norm.reset_running_stats()

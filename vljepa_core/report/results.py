@@ -55,7 +55,7 @@ _CAPTIONING = (
     *MEASURES,
 )
 _COST = ("parameters", "seconds")
-# Of those, what a page shows at once, beside whatever the study reported; the others say the same in other ways.
+# Of those, what a page shows at once, beside whatever the study reported.
 _AT_ONCE = (
     "greedy_unique",
     "greedy_overlap",
@@ -146,7 +146,8 @@ def results_table(
         caption += " Trivial baselines are of this build's data where no other is named."
     if any(metric(r, name) and metric(r, name).get("low") is not None for r in [record] for name in names):
         caption += " In brackets: 95% interval over images; of several seeds, from the lowest end to the highest."
-    return html_table(caption, head, rows, folded, f"{len(folded)} more measures, which the study did not report")
+    more = f"{len(folded)} more measure{'s' * (len(folded) > 1)}, which the study did not report"
+    return html_table(caption, head, rows, folded, more)
 
 
 def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] = ()) -> Display:
