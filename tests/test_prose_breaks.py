@@ -30,9 +30,9 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     alone = [name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes]
     assert not any(broke(seeds[name]) for name in alone)
     front = readme()
-    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 56
+    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 58
     assert "(about a thousand steps; three seeds)" in text
-    assert "with three seeds; there are fifty-six on photographs, fifty of them on composed scenes as well." in front
+    assert "with three seeds; there are fifty-eight on photographs, fifty of them on composed scenes as well." in front
     assert f"with {of_seeds('pretrained')} where the plan reads it as published, with all three where" in front
     for name, said in (
         ("pretrained_direct", "its tokens directly"),
@@ -80,9 +80,19 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert (
         stale.recipe["align_memory"] == 1_024 and f"left {stale.value('infonce'):.2f} bits of {bits['run5']} (" in text
     )
-    trained = rungs["lejepa_direct"]
+    trained = rungs["lejepa_network_direct"]
     alone_for = trained.provenance["steps"] * trained.recipe["pretrain_epochs"] // trained.recipe["epochs"]
-    assert f"has had {alone_for} steps; its decoder is left with {trained.provenance['steps'] - alone_for}." in text
+    left = trained.provenance["steps"] - alone_for
+    assert f"Self-training had {alone_for} steps, which leave the decoder {left};" in text
+    along, itself = ("random_trained_direct", "lejepa_network_direct")
+    assert f"by the captions, it does with {of_seeds(along)} ({each[along]} bits); trained by itself" in text
+    assert f"(LeJEPA), with {of_seeds(itself)} ({each[itself]}): both as was expected." in text
+    assert not RUNGS[along].breaks and not RUNGS[itself].breaks
+    spread = [r.value("plan_variance_share") for name in (along, itself) for r in seeds[name]]
+    assert f"({min(spread):.0%} of their variance or more)" in text
+    in_full = {name for name, records in seeds.items() if {r.provenance["precision"] for r in records} == {"float32"}}
+    assert in_full == {along, itself} and "(These two rungs were computed in float32, the others in bfloat16.)" in text
+    assert all(r.provenance["precision"] == "bfloat16" for n in seeds.keys() - in_full for r in seeds[n])
     nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
     assert f"from {nats[0]} to {nats[1]} nats per byte" in chapter(10)
 
