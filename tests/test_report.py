@@ -87,6 +87,18 @@ def test_what_the_study_did_not_report_and_repeats_what_is_shown_is_folded() -> 
     assert "<details>" not in report.results_table("run2", make_record()).html
 
 
+def test_of_many_trivial_baselines_a_cell_shows_three_and_folds_the_others() -> None:
+    def cell(n: int) -> str:
+        own = {"greedy_unique": [Baseline(f"answer {i}", i / 10, "scenes", "made up") for i in range(n)]}
+        return report.results_table("run2", make_record(), trivial=own).html
+
+    few, many = cell(3), cell(9)
+    there = len(PUBLISHED["run2"].baselines.get("greedy_unique", ()))
+    assert there <= 1 and "<details>" not in few
+    folded = many.split(f"<details><summary>{6 + there} more</summary>")[1].split("</details>")[0]
+    assert "answer 3" in folded and "answer 8" in folded and "answer 2" not in folded and "answer 2" in many
+
+
 @pytest.mark.parametrize("experiment", STUDY)
 def test_no_cell_is_blank(experiment):
     rows = rows_of(report.results_table(experiment, make_record(experiment=experiment), []))

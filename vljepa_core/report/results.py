@@ -68,6 +68,7 @@ _AT_ONCE = (
     "plan_rank",
     *_COST,
 )
+_BASELINES_AT_ONCE = 3  # in a cell
 # A classifier's metric -> how a probe's metric of the same kind ends.
 _OF_CLASSES = {"accuracy": "", "balanced_accuracy": "_balanced"}
 ROWS: Mapping[str, tuple[str, ...]] = {
@@ -362,7 +363,14 @@ def _baselines(
     majority = metric(record, "majority")
     if name == "accuracy" and majority:
         lines.append((number(name, majority["value"]), "always the largest class (this build)"))
-    return "".join(f"<small><b>{escape(value)}</b> {escape(label)}</small>" for value, label in lines) or NOT_MEASURED
+    cells = [f"<small><b>{escape(value)}</b> {escape(label)}</small>" for value, label in lines]
+    if len(cells) <= _BASELINES_AT_ONCE + 1:
+        return "".join(cells) or NOT_MEASURED
+    further = cells[_BASELINES_AT_ONCE:]  # in a narrow column ten would make a row of a page's height
+    return (
+        "".join(cells[:_BASELINES_AT_ONCE])
+        + f"<details><summary>{len(further)} more</summary>{''.join(further)}</details>"
+    )
 
 
 def _own_yardsticks(record: Any, name: str) -> list[tuple[str, str]]:
