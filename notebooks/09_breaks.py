@@ -140,7 +140,7 @@ for place in ladder:
 #
 # **Weights, architecture, objective.** The weights count most, that is, what a million labelled photographs have taught. Without them the same network brings little, whatever is done with it. Frozen at random weights, on either way it breaks
 # the collapse, by the threshold, with one seed of three, which is against expectation. Read directly and trained from random weights by the captions, it does with no seed of three (0.02, 0.00 and -0.03 bits); trained by itself first, without captions (LeJEPA),
-# with no seed of three (0.07, 0.01 and 0.00): both as was expected. All these plans differ from picture to picture (63% of their variance or more), and again differing is not telling. Self-training had 250 steps, which leave the decoder 750; what longer would bring
+# with no seed of three (0.07, 0.01 and 0.00): both as was expected. The plans of both differ from picture to picture (63% of their variance or more), and again differing is not telling. Self-training had 250 steps, which leave the decoder 750; what longer would bring
 # is not known. (These two rungs were computed in float32, the others in bfloat16.) Fine-tuned from ImageNet weights, the network brings less than frozen with every seed, though the intervals overlap.
 #
 # On composed scenes ImageNet features bring most, too (5.91, 4.66 and 4.87 bits on the short way). The study's own encoder, frozen at its random weights and read directly, brings 0.60, 0.70 and 1.91 there, more than when captions train it along

@@ -237,7 +237,7 @@ figures.growth([curve for curve in growth if curve.measure in drawn])
 # So there is no sign that the plan's width keeps Run 6 from its goal for bits; more photographs are what brings it nearer. (One seed for each point; the number of vectors was not varied.)
 #
 # The **bits saved** against the twin (`sweeps/curves-blind.toml`) are below zero at every point, since without a memory Run 6 is behind a decoder whose one plan serves it as one. They grow with steps, but ever less:
-# -9.47, -5.16, -2.19 and -1.80 with 500, 1,000, 2,000 and 4,000. So they do with photographs (-9.64, -6.65, -5.09 and -5.16 with 500, 1,000, 2,000 and 4,000) and with pixels (-5.63, -5.16 and -3.53 with 64, 128 and 224). A wider model saves more, though no more bits come through: -8.14, -5.16 and -3.06
+# -9.47, -5.16, -2.19 and -1.80 with 500, 1,000, 2,000 and 4,000. With photographs they grow up to 2,000 (-9.64, -6.65, -5.09 and -5.16 with 500, 1,000, 2,000 and 4,000), with pixels to the end (-5.63, -5.16 and -3.53 with 64, 128 and 224). A wider model saves more, though no more bits come through: -8.14, -5.16 and -3.06
 # with widths of 64, 128 and 256. None of these curves comes near the goal of 6 bits, and where the lines below reach it is far outside what was measured. (The twins were computed in float32, the runs in bfloat16. Of Runs 2, 3 and 4 and two twins that were made in both, captions cost 0.0 to 0.9 bits more or less in the other.)
 
 # %%

@@ -213,14 +213,16 @@ def test_chapter_10_says_what_run_6_saves_with_more_of_something() -> None:
     steps = [p.value for p in saved["steps"].points]
     assert np.all(np.diff(steps) > 0) and np.all(np.diff(steps, n=2) < 0)
     assert [p.at for p in saved["n_train"].points] == [500, 1_000, 2_000, 4_000]
-    assert f"with photographs ({told['n_train']} with 500, 1,000, 2,000 and 4,000)" in text
-    assert f"and with pixels ({told['image_size']} with 64, 128 and 224)." in text
+    assert f"they grow up to 2,000 ({told['n_train']} with 500, 1,000, 2,000 and 4,000)," in text
+    images = [p.value for p in saved["n_train"].points]
+    assert images[0] < images[1] < images[2] > images[3]
+    assert f"with pixels to the end ({told['image_size']} with 64, 128 and 224)." in text
+    assert np.all(np.diff([p.value for p in saved["image_size"].points]) > 0)
     widths = [p.value for p in saved["dim"].points]
     assert f"{told['dim']} with widths of 64, 128 and 256." in text and widths == sorted(widths)
     bits = {p.at: p.value for c in curves(seeing) for p in c.points if (c.along, c.measure) == ("dim", "infonce")}
     assert bits[256] < bits[128], "though no more bits come through"
     goal = GOALS["run6"]["gain_over_blind"].goal
-    assert max(p.high for curve in saved.values() for p in curve.points) < goal - 6
     assert all(min(curve.reaches(goal)) > 5 * curve.points[-1].at for curve in saved.values())
     assert {r.provenance["precision"] for r in twins} == {"float32"}
     assert {r.provenance["precision"] for r in seeing} == {"bfloat16"}

@@ -89,7 +89,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert f"(LeJEPA), with {of_seeds(itself)} ({each[itself]}): both as was expected." in text
     assert not RUNGS[along].breaks and not RUNGS[itself].breaks
     spread = [r.value("plan_variance_share") for name in (along, itself) for r in seeds[name]]
-    assert f"({min(spread):.0%} of their variance or more)" in text
+    assert f"The plans of both differ from picture to picture ({min(spread):.0%} of their variance or more)" in text
     in_full = {name for name, records in seeds.items() if {r.provenance["precision"] for r in records} == {"float32"}}
     assert in_full == {along, itself} and "(These two rungs were computed in float32, the others in bfloat16.)" in text
     assert all(r.provenance["precision"] == "bfloat16" for n in seeds.keys() - in_full for r in seeds[n])

@@ -193,8 +193,8 @@ def start_statistics(network: Network) -> Network:
     """Make a random network ready to train: batch-norm statistics to start from; returns the network.
 
     Each pass in training then moves them by a tenth towards those of its batch (LeJEPA makes two a step, of views). A
-    network's own momentum is made for ImageNet's hundreds of thousands of steps (EfficientNet: a hundredth), and would
-    lag behind in a few hundred.
+    network's own momentum is made for long training (EfficientNet: a hundredth), and would lag behind in a few hundred
+    steps.
 
     They start from mean 0 and variance 1, as PyTorch's do, with which nothing of an image is left in the last map
     (:func:`calibrate`). So what such a network says *in evaluation* before its first thirty steps or so, on a timeline
