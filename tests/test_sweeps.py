@@ -18,8 +18,10 @@ import torch
 
 import vljepa_core
 from tests.conftest import REPOSITORY, TINY
+from tests.test_coco import make_folder
 from vljepa_core import runs, sweeps
 from vljepa_core.__main__ import main
+from vljepa_core.commands import sweep
 from vljepa_core.commands.sweep import Pace, Run, minutes, parse_lists
 from vljepa_core.files import data_dir as where
 from vljepa_core.jobs import Cluster, Job, Work, run_jobs
@@ -214,6 +216,25 @@ def test_a_sweep_makes_loads_gathers_and_keeps(data_dir: Path, tmp_path: Path, c
     written = pd.read_csv(csv)
     assert list(written["lr"]) == [2e-3, 1e-3] and list(written.columns) == list(table.columns)
     assert list(written["val_loss"]) == [other.value("val_loss"), plain.value("val_loss")]
+
+
+def test_each_record_is_kept_as_its_run_ends(data_dir: Path, tmp_path: Path, monkeypatch) -> None:
+    """Not only when the table is written: a sweep may be killed before that."""
+    monkeypatch.setattr(sweep, "_gather", lambda *_: pytest.fail("ended"))
+    with pytest.raises(pytest.fail.Exception, match="ended"):
+        main(["sweep", "run2", *PLACE, "--set", *SET, "lr=1e-3,1e30", "--jobs", "2", "--keep", str(tmp_path / "kept")])
+    assert [record.recipe["learning_rate"] for record in vljepa_core.recorded_sweep(tmp_path / "kept")] == [1e-3]
+
+
+def test_two_runs_kept_under_one_name_are_refused_before_either_is_made(data_dir: Path, tmp_path: Path, capsys) -> None:
+    folders = [str(make_folder(tmp_path / side / "mine", n_train)) for side, n_train in (("a", 8), ("b", 9))]
+    place = ["--scale", "smoke", "--no-estimate", "--data", *folders]
+    small = [pair for pair in SET if not pair.startswith("n_")]
+    assert (
+        main(["sweep", "run2", *place, "--set", *small, "n_train=8", "n_val=4", "--keep", str(tmp_path / "kept")]) == 2
+    )
+    assert "would both be kept as" in capsys.readouterr().err
+    assert not list(where().glob("runs/*/*/record.json"))
 
 
 def test_what_an_older_core_had_no_value_for_was_at_its_default() -> None:

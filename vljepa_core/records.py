@@ -110,14 +110,19 @@ def recorded_path(record: Record, folder: Path = RECORDED) -> Path:
     What it changes of the recipe is part of the name: ``run2-laptop-seed0-K32-word_dropout=token.json``. Where the
     changes don't make a short, plain file name, their checksum tells them apart.
     """
-    parts = [f"{record.experiment}-{record.scale}-seed{record.seed}"]
-    changes = changes_of(record.recipe)
+    return path_of_run(record.recipe, record.data, record.seed, folder)
+
+
+def path_of_run(recipe: dict[str, Any], data: str, seed: int, folder: Path = RECORDED) -> Path:
+    """``recorded_path`` of a record that is yet to be made, of a recipe as ``to_dict()`` gives it."""
+    parts = [f"{recipe['experiment']}-{recipe['scale']}-seed{seed}"]
+    changes = changes_of(recipe)
     parts += [f"{key}{value}" if len(key) < 3 else f"{key}={value}" for key, value in changes.items()]
     name = "-".join(parts)
     plain = re.sub(r"[^A-Za-z0-9=._-]+", "_", name)[:100]
     if plain != name:
         plain += "-" + hashlib.sha256(json.dumps(changes, sort_keys=True).encode()).hexdigest()[:8]
-    return folder / record.data / f"{plain}.json"
+    return folder / data / f"{plain}.json"
 
 
 def keep(record: Record, path: Path, human: Collection[str] | None = None) -> None:

@@ -71,7 +71,7 @@ def add_sweep_command(commands: argparse._SubParsersAction) -> None:
     out.add_argument("--csv", type=Path, metavar="FILE", help="where the table goes (default data/sweeps/NAME.csv)")
     out.add_argument(
         "--keep", nargs="?", const="", metavar="FOLDER",
-        help="also copy the records, to be committed (default data/recorded/sweeps/NAME)",
+        help="also copy each record as it finishes, to be committed (default data/recorded/sweeps/NAME)",
     )  # fmt: skip
     sweep.set_defaults(function=sweep_command)
 
@@ -84,6 +84,7 @@ class Run:
     folder: Path
     state: str  # finished, begun, to make
     estimate: float | None = None  # seconds
+    kept: Path | None = None  # where its record is copied to
 
 
 def sweep_command(options: argparse.Namespace) -> int:
@@ -94,14 +95,20 @@ def sweep_command(options: argparse.Namespace) -> int:
     sweep_folder = data_dir() / "sweeps"
     csv = options.csv or sweep_folder / f"{name}.csv"
     keep = _keep_folder(options.keep, name)
-    runs = _prepare(asked, estimate=options.cluster == "local" and not options.no_estimate, options=options)
+    runs = _prepare(asked, keep, estimate=options.cluster == "local" and not options.no_estimate, options=options)
     missing = [run for run in runs if run.state != "finished"]
     if options.dry_run or missing:
         print(_plan(name, runs, cluster, listed=options.dry_run), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
+    for run in runs:
+        if run.state == "finished":
+            _keep(run)
     failed = _run(missing, sweep_folder / name / "jobs", cluster, options) if missing else []
-    _gather([run for run in runs if run.folder not in {run.folder for run, _ in failed}], csv, keep)
+    made = [run for run in runs if run.folder not in {run.folder for run, _ in failed}]
+    _gather(made, csv)
+    if keep and made:
+        print(f"kept: {len(made)} records in {keep}", file=sys.stderr)
     for run, job in failed:
         print(f"failed: {run.point.label}: {job.last_words()}\n  {job.log}", file=sys.stderr)
     if failed:
@@ -203,12 +210,14 @@ def _keep_folder(asked: str | None, name: str) -> Path | None:
 # --- before ----------------------------------------------------------------------------------------
 
 
-def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) -> list[Run]:
-    """Recipes and data of all runs, checked; how long what is missing may take."""
+def _prepare(asked: list[Point], keep: Path | None, estimate: bool, options: argparse.Namespace) -> list[Run]:
+    """Recipes and data of all runs, checked; how long what is missing may take; where each is kept."""
     from vljepa_core import runs
     from vljepa_core.estimate import estimate_seconds
+    from vljepa_core.records import path_of_run
 
     seen: dict[Path, Point] = {}
+    places: dict[Path, Point] = {}
     times: dict[str, float | None] = {}  # seeds take the same time
     found = []
     threads = _cluster(options).threads
@@ -216,12 +225,17 @@ def _prepare(asked: list[Point], estimate: bool, options: argparse.Namespace) ->
         prepared = runs.prepare(*point.place, progress=True, features=False, **point.changes)
         if (twin := seen.setdefault(prepared.folder, point)) is not point:
             raise SweepError(f"{twin.label} and {point.label} are the same run; leave one of them out")
+        kept = None
+        if keep is not None:
+            kept = path_of_run(prepared.recipe.to_dict(), prepared.data, prepared.seed, keep)
+            if (twin := places.setdefault(kept, point)) is not point:
+                raise SweepError(f"{twin.label} and {point.label} would both be kept as {kept}")
         state = "to make"
         if runs.finished_record(prepared.folder) is not None:
             state = "finished"
         elif list(prepared.folder.glob("checkpoints/step-*")):
             state = "begun"
-        run = Run(point, prepared.folder, state)
+        run = Run(point, prepared.folder, state, kept=kept)
         if estimate and state != "finished":
             key = f"{prepared.recipe.to_json()} {len(prepared.examples['train'])} {len(prepared.examples['val'])}"
             if key not in times:
@@ -293,6 +307,8 @@ def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Names
                     run = jobs[job.name]
                     now.remove(run.point.label)
                     good = job.finished()
+                    if good:
+                        _keep(run)
                     pace.ended(run, job.seconds if good else None)
                     if not good:
                         failed.append((run, job))
@@ -347,11 +363,20 @@ class Pace:
 # --- after -----------------------------------------------------------------------------------------
 
 
-def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
-    """Table to the terminal and to a file; records to where they are committed."""
+def _keep(run: Run) -> None:
+    """Copy a finished run's record to where it is committed, if that was asked for."""
     from vljepa_core.keeping import keep_run
-    from vljepa_core.records import read_record, recorded_path
+    from vljepa_core.records import read_record
     from vljepa_core.runs import prepare
+
+    if run.kept is not None:
+        prepared = prepare(*run.point.place, features=False, **run.point.changes)
+        keep_run(read_record(run.folder / "record.json"), prepared, run.kept)
+
+
+def _gather(runs: list[Run], csv: Path) -> None:
+    """One table of all, to the terminal and to a file."""
+    from vljepa_core.records import read_record
 
     records = [read_record(run.folder / "record.json") for run in runs]
     if not records:
@@ -360,15 +385,6 @@ def _gather(runs: list[Run], csv: Path, keep: Path | None) -> None:
     labels = [run.point.label for run in runs]
     print(terminal_table(records, labels, shutil.get_terminal_size((120, 24)).columns))
     print(f"table: {csv}", file=sys.stderr)
-    if keep is None:
-        return
-    places = [recorded_path(record, keep) for record in records]
-    for i, place in enumerate(places):
-        if place in places[:i]:
-            raise SweepError(f"{labels[places.index(place)]} and {labels[i]} would both be kept as {place}")
-    for run, record, place in zip(runs, records, places, strict=True):
-        keep_run(record, prepare(*run.point.place, features=False, **run.point.changes), place)
-    print(f"kept: {len(places)} records in {keep}", file=sys.stderr)
 
 
 def terminal_table(records: list[Any], labels: list[str], width: int) -> str:
