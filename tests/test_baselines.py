@@ -170,6 +170,14 @@ def test_a_run_has_baselines_of_its_own_data() -> None:
     assert list(floors.values()) == [b.value for b in found["train_loss"]][:2], "and the memoriser without smoothing"
     assert min(floors.values()) == pytest.approx(baselines.smoothing_floor(0.1))
     assert baselines.of_run(recipe("test3", "smoke"), {}) == {}
+    every = recipe("run2", "smoke", captions="all")  # twice as many captions, and what they are is harder to guess
+    texts = [text for each in again for text in each]
+    harder = baselines.loss_floors(every, {"train": examples, "val": examples})
+    memoriser = "blind memoriser of the training captions"
+    assert harder[memoriser] == blind_memoriser(texts, every.max_length, 0.1) > floors[memoriser]
+    assert baselines.of_run(every, {"train": examples, "val": examples})["train_loss"][-1].value == blind_memoriser(
+        texts, 128
+    )
 
 
 def test_on_equal_terms_everything_meets_the_same_references() -> None:

@@ -28,6 +28,7 @@ from vljepa_core.describe import describe
 from vljepa_core.features import frozen_network
 from vljepa_core.files import writable
 from vljepa_core.geometry import plan_geometry
+from vljepa_core.metrics import tokenise
 from vljepa_core.objectives import Captioning, caption_loss, caption_nats, diversity_loss
 from vljepa_core.rate_runs import network_features
 from vljepa_core.recipes import RecipeError, recipe
@@ -577,3 +578,14 @@ def test_a_place_that_cannot_be_written_says_where_else(tmp_path, monkeypatch) -
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)  # root may write anywhere
     with pytest.raises(PermissionError, match="nothing can be written there; VLJEPA_DATA=FOLDER"):
         writable(tmp_path)
+
+
+@pytest.mark.parametrize("captions", ["one", "all"])
+def test_verbatim_counts_every_caption_that_the_run_was_trained_on(data_dir: Path, captions: str) -> None:
+    place = ("run2", "smoke", "scenes:0", 0)
+    record = vljepa_core.run(*place, **TINY, captions=captions)
+    train = vljepa_core.prepare(*place, **TINY, captions=captions).examples["train"]
+    validation = vljepa_core.prepare(*place, **TINY, captions=captions).examples["val"]
+    seen = train.references if captions == "all" else [[text] for text in train.texts]
+    known = {tokenise(text) for texts in seen for text in texts}
+    assert record.value("reference_verbatim") == np.mean([tokenise(text) in known for text in validation.texts])

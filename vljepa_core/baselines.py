@@ -20,6 +20,7 @@ from pycocoevalcap.cider.cider_scorer import precook
 from vljepa_core import metrics, tokenizer
 from vljepa_core.blind import mismatch
 from vljepa_core.datasets.selection import Examples
+from vljepa_core.evaluate import training_captions
 from vljepa_core.metrics import Metric, Scores, content_match, others, tokenise, word_overlap
 from vljepa_core.ngrams import References
 from vljepa_core.published import Baseline
@@ -152,10 +153,12 @@ def loss_floors(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, f
     if recipe.objective != "caption":
         return {}
     eps, train = recipe.label_smoothing, examples["train"]
-    blind = blind_memoriser(train.texts, recipe.max_length, eps, recipe.vocab_size, train.tokens)
+    captions = training_captions(recipe, train)
+    blind = blind_memoriser(captions, recipe.max_length, eps, recipe.vocab_size, train.tokens)
     floors = {"blind memoriser of the training captions": blind}
     if eps > 0:
-        ids_per_byte = (train.ids[:, 1:] != tokenizer.PAD).sum() / train.tokens.bytes_predicted(train.ids).sum()
+        ids = train.tokens.encode_batch(captions, recipe.max_length)
+        ids_per_byte = (ids[:, 1:] != tokenizer.PAD).sum() / train.tokens.bytes_predicted(ids).sum()
         floors[f"all bytes known, smoothing {eps:g}"] = smoothing_floor(eps, recipe.vocab_size) * float(ids_per_byte)
     return floors
 
@@ -202,7 +205,8 @@ def of_run(recipe: Recipe, examples: Mapping[str, Examples]) -> dict[str, tuple[
     ]
     if recipe.label_smoothing > 0:
         train = examples["train"]
-        plain = blind_memoriser(train.texts, recipe.max_length, 0.0, recipe.vocab_size, train.tokens)
+        captions = training_captions(recipe, train)
+        plain = blind_memoriser(captions, recipe.max_length, 0.0, recipe.vocab_size, train.tokens)
         label = "blind memoriser of the training captions, without smoothing"
         floors.append(Baseline(label, plain, "this build", "baselines.of_run"))
     return {name: tuple(lines) for name, lines in {**found, "train_loss": floors}.items()}
