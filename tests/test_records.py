@@ -118,6 +118,17 @@ def test_what_a_run_learned_by_heart_is_left_out_caption_by_caption(tmp_path) ->
     keep(plain, tmp_path / "kept.json", human={theirs.strip(), "a dog runs"})
     first, second = read_record(tmp_path / "kept.json").captions[:2]
     assert "sampled" not in first and second["sampled"] == ours and first["nats"] == plain.captions[0]["nats"]
+
+
+def test_the_beginning_of_a_caption_is_left_out_where_the_decoder_ends(tmp_path) -> None:
+    plain = read_record(next(p for p in PATHS if p.stem.startswith("run2-")))
+    theirs = "a dog with a red ball runs over a meadow to its master, and then another one does"
+    for limits, longest in (({"max_length": 64}, 63), ({"max_new_tokens": 40}, 40)):
+        rows = [{**plain.captions[0], "greedy": theirs[:longest], "sampled": theirs[: longest - 5]}]
+        record = dataclasses.replace(plain, recipe={**plain.recipe, **limits}, captions=rows)
+        keep(record, tmp_path / "kept.json", human={theirs})
+        (row,) = read_record(tmp_path / "kept.json").captions
+        assert "greedy" not in row and row["sampled"] == theirs[: longest - 5]
     keep(dataclasses.replace(plain, data="scenes"), tmp_path / "ours.json", human={theirs.strip()})
     assert read_record(tmp_path / "ours.json").captions == plain.captions
 

@@ -47,7 +47,8 @@ class Record:
         weights_sha256: of ``weights.safetensors`` beside the record.
         provenance: of the training: commit, dirty, versions, device, precision, threads, started, train_seconds,
             steps; ``judged``: the same of the evaluation, which may be a later one, and in it
-            ``infonce``: the commit by which that metric alone was measured anew, where it was; seconds of both.
+            ``infonce`` and ``verbatim``: the commit by which these metrics alone were measured anew, where they were;
+            seconds of both.
         timeline: rows at steps 0, 1, 2, 4, 8, ...: step, val_loss, plan geometry on a few images, gradient norm at the
             encoder, all of the weights after that many steps.
         trivial: of a kept record: metric -> what answers score on the run's own captions that see no image, each a
@@ -136,8 +137,8 @@ def keep(record: Record, path: Path, human: Collection[str] | None = None) -> No
         record: of a finished run.
         path: of the file.
         human: all captions of the run's data (``human_captions``). With them, what a run learned by heart is left out
-            caption by caption, those included of which it could write the beginning alone (``max_new_tokens``);
-            without, all of its words are, as soon as it repeats one.
+            caption by caption, those included of which it could write the beginning alone (``max_new_tokens``,
+            ``max_length``); without, all of its words are, as soon as it repeats one.
     """
     if not re.fullmatch(r"shapes|scenes(-level\d)?", record.data):
         theirs = None if human is None else sorted(human)
@@ -157,7 +158,8 @@ def _own_words(record: Record, row: dict[str, Any], human: Sequence[str] | None)
     recites = record.recipe.get("validate_on") == "train" or record.recipe.get("plan_source") in ("caption", "table")
     if human is None:
         recites |= any(record.metrics.get(f"{way}_verbatim", {"value": 0})["value"] > 0 for way in ways)
-    longest = in_full(record.recipe)["max_new_tokens"]
+    whole = in_full(record.recipe)
+    longest = min(whole["max_new_tokens"], whole["max_length"] - 1)  # where ``generate`` stops
     theirs = {way for way in ways if recites or (human is not None and _is_among(human, row.get(way, ""), longest))}
     return {key: value for key, value in row.items() if key not in theirs}
 
