@@ -125,12 +125,14 @@ def load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def memory_now() -> tuple[float, float] | None:
-    """MiB of this process in memory: now, and at most so far. None where there is no /proc.
+def memory_now(forget_peak: bool = False) -> tuple[float, float] | None:
+    """MiB of this process in memory: now, and at most so far, or since a call forgot it. None where there is no /proc.
 
     Not ``ru_maxrss``: on Linux a child begins with its parent's.
     """
     try:
+        if forget_peak:
+            Path("/proc/self/clear_refs").write_text("5")  # of proc(5): the high-water mark begins again
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None

@@ -7,6 +7,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -156,6 +157,18 @@ def test_recorded_bench_is_whole(path: Path) -> None:
         if "generate" in parts:
             assert found >= set(itertools.product([scale], bench.RUNS, ["generate"], bench.PRECISIONS))
         if "evaluate" in parts:
-            assert found >= set(itertools.product([scale], ["run2"], ["evaluate"], bench.PRECISIONS))
+            assert {row[1:] for row in found if row[0] == scale and row[2] == "evaluate"} == {
+                ("run2", "evaluate", "float32")
+            }
     assert all(row["rounds"] >= 3 and row["scale"] != "smoke" for row in report["rows"])
     assert path.stem == report["machine"]["device"]
+
+
+def test_the_peak_of_memory_begins_again_when_it_is_forgotten() -> None:
+    if timing.memory_now() is None:
+        pytest.skip("there is no /proc")
+    large = np.ones(64 * 2**20 // 8)
+    held, peak = timing.memory_now()
+    del large
+    now, before = timing.memory_now(forget_peak=True)
+    assert peak >= held and before <= peak - 50 and before - now < 10
