@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from vljepa_core.jobs import Cluster, Job, JobsError, Work, run_jobs
@@ -54,10 +55,11 @@ def main() -> None:
             jobs.append(Job(label, work, lambda target=target: target.exists() and target.stat().st_mtime >= began))
         slurm = {"partition": args.partition} if args.partition else {}
         failed = []
-        for event, job in run_jobs(jobs, args.folder / "jobs", Cluster(args.cluster, args.jobs, slurm)):
-            if event == "ended":
-                failed += [] if job.finished() else [job]
-                print(f"{job.name}: {'done' if job not in failed else 'FAILED'}, {job.seconds:.0f} s", flush=True)
+        with closing(run_jobs(jobs, args.folder / "jobs", Cluster(args.cluster, args.jobs, slurm))) as events:
+            for event, job in events:
+                if event == "ended":
+                    failed += [] if job.finished() else [job]
+                    print(f"{job.name}: {'done' if job not in failed else 'FAILED'}, {job.seconds:.0f} s", flush=True)
     except (ValueError, JobsError) as error:
         sys.exit(f"error: {error}")
     if failed:

@@ -67,6 +67,10 @@ def test_several_tables_are_a_grid_each_one_after_the_other(tmp_path: Path) -> N
     expected += [(run, 1000, 8) for run in ("run2", "run4")]
     assert [(p.experiment, p.changes["n_train"], p.changes["epochs"]) for p in found] == expected
     assert found[-1].label == "run4 n_train=1000 epochs=8"
+    renamed = sweeps.with_changes(
+        {"experiment": "run2", "set": {"plan_vectors": 8, "text_depth": 2}}, {"K": [4], "depth": [1]}
+    )
+    assert renamed["set"] == [{"K": [4], "depth": [1]}], "replaced, under whatever name"
     changed = sweeps.points(sweeps.with_changes(grid, {"dim": 64, "lr": 3e-4}))
     assert all((p.changes["dim"], p.changes["lr"]) == (64, 3e-4) for p in changed) and len(changed) == len(found)
     with pytest.raises(sweeps.SweepError, match="run2 .*two .* tables ask for the same run"):
@@ -237,6 +241,24 @@ def test_two_runs_kept_under_one_name_are_refused_before_either_is_made(data_dir
     assert not list(where().glob("runs/*/*/record.json"))
 
 
+def test_a_record_that_can_not_be_kept_stops_no_other(tmp_path: Path, capsys, monkeypatch) -> None:
+    point = sweeps.points({"experiment": "run2"})[0]
+    asked = [Run(point, tmp_path, "finished", kept=tmp_path / name) for name in ("a.json", "b.json", "c.json")]
+    said = {"a.json": None, "b.json": OSError("No space left on device"), "c.json": None}
+
+    def copy(run: Run) -> None:
+        if said[run.kept.name]:
+            raise said[run.kept.name]
+
+    monkeypatch.setattr(sweep, "_keep", copy)
+    with sweep.Keeper() as keeper:
+        for run in [*asked, Run(point, tmp_path, "finished")]:  # the last one is to be kept nowhere
+            keeper.keep(run)
+    assert keeper.report(tmp_path) == 1
+    err = capsys.readouterr().err
+    assert "not kept: run2: No space left on device" in err and f"kept: 2 records in {tmp_path}" in err
+
+
 def test_what_an_older_core_had_no_value_for_was_at_its_default() -> None:
     new = read_record(next((REPOSITORY / "data" / "recorded").glob("*/run2-laptop-seed0.json")))
     whole = recipe("run2").to_dict()
@@ -276,7 +298,7 @@ def interrupts(request):
 
 
 def test_jobs_end_with_the_sweep(tmp_path: Path, interrupts) -> None:
-    """What Ctrl-C and SIGTERM do: the loop over the jobs is left, and no process stays behind."""
+    """What Ctrl-C does: the loop over the jobs is left, and no process stays behind."""
     job = Job("sleeper", Work(time.sleep, 600), lambda: False)
     events = run_jobs([job], tmp_path, Cluster())
     assert next(events) == ("started", job)
@@ -285,6 +307,31 @@ def test_jobs_end_with_the_sweep(tmp_path: Path, interrupts) -> None:
     events.close()
     assert job.handle.done()
     assert not list(tmp_path.glob("*.pkl"))
+
+
+def test_jobs_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
+    """What `kill` does, whoever runs the jobs."""
+    code = """
+import sys, time
+from pathlib import Path
+from vljepa_core.jobs import Cluster, Job, Work, run_jobs
+job = Job("sleeper", Work(time.sleep, 600), lambda: False)
+for event, _ in run_jobs([job], Path(sys.argv[1]), Cluster()):
+    print(job.handle.job_id, flush=True)
+"""
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.DEVNULL,
+    )
+    job = int(caller.stdout.readline())
+    while not any("Loading pickle" in log.read_text() for log in tmp_path.glob("*.out")):
+        assert caller.poll() is None and time.sleep(0.05) is None
+    caller.terminate()
+    assert caller.wait() != 0
+    assert not Path(f"/proc/{job}").exists() and not list(tmp_path.glob("*.pkl"))
 
 
 def test_without_slurm_it_says_so(data_dir: Path, capsys, monkeypatch) -> None:

@@ -39,6 +39,7 @@ def step_cost(recipe: Recipe, caption_ids: int | None = None) -> dict[str, int]:
 
     ``flops`` of matrix products and convolutions (multiply-adds count as 2); ``activation_bytes`` that are kept for
     the backward pass; ``operators`` and the ``bytes`` they move, as ``roofline`` counts them, optimiser included.
+    Auxiliary losses, and a network that trains itself first, are left out.
     ``caption_ids`` is the padded length of the batch's captions, ``max_length`` by default.
     """
     length = caption_ids or recipe.max_length
@@ -112,7 +113,8 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "parameters": parameters,
         "plan_bytes": recipe.plan_bytes,
         "flops_per_step": cost["flops"],
-        "flops_note": f"batch {recipe.batch_size}, captions padded to {recipe.max_length} ids, forward and backward",
+        "flops_note": f"batch {recipe.batch_size}, captions padded to {recipe.max_length} ids, forward and backward"
+        + (", without auxiliary losses" if "auxiliary" in parameters else ""),
         "bytes_per_step": cost["bytes"],
         "operators_per_step": cost["operators"],
         "cards": roofline.predict(cost),

@@ -101,7 +101,8 @@ def run_jobs(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tu
         JobsError: no SLURM here, or SLURM refuses.
     """
     writable(folder)
-    yield from (_run_local if cluster.kind == "local" else _run_slurm)(jobs, folder, cluster)
+    with _heard_terminations():
+        yield from (_run_local if cluster.kind == "local" else _run_slurm)(jobs, folder, cluster)
 
 
 def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[tuple[str, Job | None]]:
@@ -135,6 +136,19 @@ def _run_local(jobs: Sequence[Job], folder: Path, cluster: Cluster) -> Iterator[
             while not job.handle.done():
                 time.sleep(0.05)
             _tidy(job)
+
+
+@contextmanager
+def _heard_terminations() -> Iterator[None]:
+    """SIGTERM, what `kill` sends, ends this process as Ctrl-C does, and not before it has ended its jobs."""
+    if threading.current_thread() is not threading.main_thread():  # others may set no handler
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -94,13 +94,16 @@ def _features(recipe: Recipe, dataset: Dataset, progress: bool) -> np.ndarray:
 
 
 def finished_record(folder: Path) -> Record | None:
-    """The record of a finished run, if it is in its folder and was judged by today's code; None otherwise."""
+    """The record of a finished run, if it is in its folder and was judged by today's code; None otherwise.
+
+    One that can't be read is named on stderr.
+    """
     try:
         record = read_record(folder / "record.json")
     except FileNotFoundError:
         return None
     except RecordError as error:
-        print(f"{error}; making it again", file=sys.stderr)
+        print(f"{error}; not used, and made again with the next run", file=sys.stderr)
         return None
     return record if record.source_hash == provenance.core_hash() else None
 
@@ -154,7 +157,7 @@ def run(
     prepared = prepare(experiment, scale, data, seed, progress, features=False, **changes)
     on = distributed.join(choose_device(device))
     if distributed.rank() > 0:
-        return _help(with_features(prepared), on)
+        return _help(prepared, on)
     lock = FileLock(writable(prepared.folder) / "lock")
     try:
         held = lock.acquire(blocking=False)
@@ -176,6 +179,7 @@ def run(
 def _help(run: Prepared, device: torch.device) -> Record:
     """What the processes after the first one do (``distributed``): train along, if there is something to train."""
     if distributed.agree():
+        run = with_features(run)
         train(run.recipe, run.examples, run.seed, device, run.folder / "checkpoints", show_progress=False)
     distributed.agree()  # the record is written
     return read_record(run.folder / "record.json")

@@ -85,8 +85,13 @@ def read_sweep(path: Path) -> dict[str, Any]:
 
 
 def with_changes(grid: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The grid with recipe values of its own, in every ``set`` table, replaced or added."""
-    return {**grid, "set": [{**table, **changes} for table in _tables(grid)]}
+    """The grid with recipe values of its own, in every ``set`` table, replaced (under whatever name) or added."""
+    new = {field for key in changes for field in fields_of(key)}
+    kept = [
+        {key: value for key, value in table.items() if key in changes or not new.issuperset(fields_of(key))}
+        for table in _tables(grid)
+    ]
+    return {**grid, "set": [{**table, **changes} for table in kept]}
 
 
 def points(grid: Mapping[str, Any]) -> list[Point]:

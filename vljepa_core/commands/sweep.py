@@ -7,9 +7,11 @@ import ast
 import hashlib
 import json
 import shutil
-import signal
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,19 +103,20 @@ def sweep_command(options: argparse.Namespace) -> int:
         print(_plan(name, runs, cluster, listed=options.dry_run), file=sys.stdout if options.dry_run else sys.stderr)
     if options.dry_run:
         return 0
-    for run in runs:
-        if run.state == "finished":
-            _keep(run)
-    failed = _run(missing, sweep_folder / name / "jobs", cluster, options) if missing else []
-    made = [run for run in runs if run.folder not in {run.folder for run, _ in failed}]
-    _gather(made, csv)
-    if keep and made:
-        print(f"kept: {len(made)} records in {keep}", file=sys.stderr)
+    failed = []
+    with Keeper() as keeper:
+        for run in runs:
+            if run.state == "finished":
+                keeper.keep(run)
+        if missing:
+            failed = _run(missing, sweep_folder / name / "jobs", cluster, options, finished=keeper.keep)
+    _gather([run for run in runs if run.folder not in {run.folder for run, _ in failed}], csv)
+    not_kept = keeper.report(keep)
     for run, job in failed:
         print(f"failed: {run.point.label}: {job.last_words()}\n  {job.log}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or not_kept else 0
 
 
 # --- what is asked for -----------------------------------------------------------------------------
@@ -271,8 +274,10 @@ def _plan(name: str, runs: list[Run], cluster: Any, listed: bool) -> str:
 # --- during ----------------------------------------------------------------------------------------
 
 
-def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Namespace) -> list[tuple[Run, Any]]:
-    """Make what is missing; returns the runs that left no record, each with its job."""
+def _run(
+    missing: list[Run], folder: Path, cluster: Any, options: argparse.Namespace, finished: Callable[[Run], None]
+) -> list[tuple[Run, Any]]:
+    """Make what is missing, and tell of each run that has a record; returns those without, each with its job."""
     from tqdm import tqdm
 
     from vljepa_core import runs
@@ -288,7 +293,6 @@ def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Names
         todo.append(job)
     pace = Pace(missing, cluster.at_once)
     failed, now = [], []
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends the jobs as Ctrl-C does
     terminal = sys.stderr.isatty()
     bar = tqdm(
         total=len(missing),
@@ -299,8 +303,8 @@ def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Names
         leave=False,
     )
     try:
-        with bar:
-            for event, job in run_jobs(todo, folder, cluster):
+        with bar, closing(run_jobs(todo, folder, cluster)) as events:
+            for event, job in events:
                 if event == "started":
                     now.append(jobs[job.name].point.label)
                 if event == "ended":
@@ -308,7 +312,7 @@ def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Names
                     now.remove(run.point.label)
                     good = job.finished()
                     if good:
-                        _keep(run)
+                        finished(run)
                     pace.ended(run, job.seconds if good else None)
                     if not good:
                         failed.append((run, job))
@@ -326,8 +330,6 @@ def _run(missing: list[Run], folder: Path, cluster: Any, options: argparse.Names
             print("\nthe jobs go on; the same command finds them again, scancel ends them", file=sys.stderr)
             sys.exit(130)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return failed
 
 
@@ -363,15 +365,47 @@ class Pace:
 # --- after -----------------------------------------------------------------------------------------
 
 
+class Keeper:
+    """Copies records of finished runs to where they are committed, beside the runs, which do not wait for it.
+
+    A copy takes the floors of its data with it, which may take as long as a small run. One that can't be written does
+    not stop the others.
+    """
+
+    def __init__(self) -> None:
+        self._copying: list[tuple[Run, Future]] = []
+        self._thread = ThreadPoolExecutor(max_workers=1)
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._thread.shutdown()
+
+    def keep(self, run: Run) -> None:
+        """Begin to copy a finished run's record, if that was asked for."""
+        if run.kept is not None:
+            self._copying.append((run, self._thread.submit(_keep, run)))
+
+    def report(self, folder: Path | None) -> int:
+        """Say how many copies there are, and what came between; returns how many could not be written."""
+        failed = 0
+        for run, copy in self._copying:
+            if error := copy.exception():
+                failed += 1
+                print(f"not kept: {run.point.label}: {error}", file=sys.stderr)
+        if self._copying:
+            print(f"kept: {len(self._copying) - failed} records in {folder}", file=sys.stderr)
+        return failed
+
+
 def _keep(run: Run) -> None:
-    """Copy a finished run's record to where it is committed, if that was asked for."""
     from vljepa_core.keeping import keep_run
     from vljepa_core.records import read_record
     from vljepa_core.runs import prepare
 
-    if run.kept is not None:
-        prepared = prepare(*run.point.place, features=False, **run.point.changes)
-        keep_run(read_record(run.folder / "record.json"), prepared, run.kept)
+    prepared = prepare(*run.point.place, features=False, **run.point.changes)
+    keep_run(read_record(run.folder / "record.json"), prepared, run.kept)
 
 
 def _gather(runs: list[Run], csv: Path) -> None:
