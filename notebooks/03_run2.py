@@ -63,7 +63,7 @@ figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recip
 
 # %% [markdown]
 # **The collapse, epoch by epoch.** A plan that depends on the image differs between images: the mean cosine between
-# the plans of different images is below 1, their effective rank above 1, and the share of the plan's variance that lies
+# the plans of different images is below 1, their effective rank (over how many directions they spread) above 1, and the share of the plan's variance that lies
 # between images above 0. A decoder that uses the plan then writes different captions for different pictures. The last
 # panel is the gradient norm that reaches the visual encoder: where it vanishes while the loss is still high, the encoder gets hardly any signal about the image. A cosine near 1 need not mean identical plans, and a low one need not mean rich ones (two opposite clusters
 # have a low cosine and rank 1): read the panels together.

@@ -159,8 +159,8 @@ figures.phase_diagram(few, across="image_size")
 # %% [markdown]
 # So collapse is not one line on this map.
 #
-# - **The loss, 500 images.** As published, next to nothing arrives: nothing at the easiest level, 0.10 bits at level 1, 0.23 at level 3 (which the next chapter's threshold of 0.05 would count), nothing at the others. It is the diversity loss, meant to keep plans apart, with
-#   which they fall together: without it, label smoothing kept, about as much arrives as with cross-entropy alone, or more.
+# - **The loss, 500 images.** As published, next to nothing arrives: nothing at the easiest level, 0.10 bits at level 1, 0.23 at level 3 (which the next chapter's threshold of 0.05 would count), nothing at the others. At levels 0 to 2 it is the diversity loss, meant to keep plans apart, with
+#   which they fall together: without it, label smoothing kept, more arrives, about as much as with cross-entropy alone. At level 3 nothing does without it, either.
 # - **The loss, 4,000 images** in as many steps. At the easiest level the published loss is the only one under which anything arrives.
 # - **The captions.** With cross-entropy alone and 500 images, bits arrive up to level 2, where a caption needs some ten of its picture, and no longer at level 3, which is like COCO.
 # - **The number of images.** With cross-entropy alone, eight times as many in as many steps bring nothing at any level.

@@ -98,8 +98,8 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # them had missed some. A floor that is missed means that the answer failed at what it was made for.
 # On composed scenes the bits that a caption needs from its picture are known, and a share of them is asked for as well. For
 # InfoNCE the 95% interval has to lie above half the floor. CIDEr of Run 5 is held against the best of three answers that do not look
-# at the picture in question; where such a control was not recorded, the cell says so. The category can be read off the plan of a Run 6 that has not been trained yet, too, 24 to 27 points above the largest class: of the
-# 28 points of the goal, most are the frozen network's and few the training's.
+# at the picture in question; where such a control was not recorded, the cell says so. A Run 6 that has not been trained yet already reads the category 24 to 27 points above the largest class, so that the
+# goal of 28 points says little about training.
 
 # %%
 for name in names:
@@ -143,9 +143,9 @@ for name in names:
 # batch for the first half of the steps. It was hardly faster meanwhile (1.38 nats per byte against 1.40, the twin 1.29), and
 # ended at a larger loss with fewer bits. So that was not the reason.
 #
-# The reason is the twin's constant plan. Its 16 vectors are weights, the same for all captions, and cross-attention looks something up in them at every byte:
+# Two tests agree with another: the twin's constant plan. Its 16 vectors are weights, the same for all captions, and cross-attention looks something up in them at every byte:
 # a memory of what captions have in common. A seeing decoder has no such thing. What it reads changes from picture to picture; and in a collapsed run
-# all vectors of the plan are one and the same, which leaves nothing to look up. Two tests, thought of before they were run. A twin whose plan
+# all vectors of the plan are one and the same, which leaves nothing to look up. Both tests were thought of before they were run. A twin whose plan
 # is a *single* vector ought to lose its lead: it does. And a decoder that is given 16 vectors of its own beside the plan
 # (`decoder_memory`; they are weights, and nothing more is sent) ought to catch up: it does. After 1,000 steps on photographs Run 6, 4.5 to 5.2 bits behind before, is
 # ahead with two seeds; its third, and all three of Run 5, are level with the twin within their intervals. The twin gets the same memory, for fairness; it has hardly any use for it.
@@ -233,7 +233,7 @@ figures.growth([curve for curve in growth if curve.measure in drawn])
 # **Photographs** are what bits grow with: about 0.3 more with every doubling, at as many steps, and no end of it within what there is; distinct captions become fewer, as if
 # more pictures wanted more steps. **Steps** beyond the first
 # thousand bring next to no bits from the same photographs, but the decoder comes to say what it has been told: its captions become distinct, and
-# better. **Width** brought nothing from 128 on. **Pixels** count up to 128 a side, which is all that these photographs have; 224 bring no more bits than one seed can tell.
+# better. **Width** brought no more bits from 128 on. **Pixels** count up to 128 a side, which is all that these photographs have; 224 bring no more bits than one seed can tell.
 # So there is no sign that the plan's width keeps Run 6 from its goal for bits; more photographs are what brings it nearer. (One seed for each point; the number of vectors was not varied.)
 #
 # The **bits saved** against the twin (`sweeps/curves-blind.toml`) are below zero at every point, since without a memory Run 6 is behind a decoder whose one plan serves it as one. They grow with steps, but ever less:
@@ -266,7 +266,7 @@ report.needed_table(learned)
 # the interval of the run with 1,000 steps, and the goal stays missed by a little. Pieces of words do more: in them (the rung `run6_pieces`, 1,000 steps, 200 pictures) it is 96.2%, 96.8% and 94.4%, and 93.0%, 95.5% and 95.0% of the captions are distinct, so that
 # each goal is reached with two seeds of three. Towards their most, bits come ever more slowly, and lines against a logarithm say nothing of where a goal is reached.
 #
-# InfoNCE can show only so much; more may come through. On scenes the captions' entropy is known, and what a decoder spends beyond it is the most that it can lack. This second bound has no ceiling: by the loss
+# InfoNCE has a ceiling. A second bound has none: on scenes the captions' entropy is known, and what a decoder spends beyond it is the most that it can lack. By the loss
 # at least 6.9 bits come through after 1,000 steps, 7.3 with twice the width, and 8.5 (8.1 to 8.8, 95%) after 2,000, of 13.1 that are needed (after 4,000 it is 8.1 and 7.7: validation loss has begun to rise). In pieces of words it is 9.2 with each of three seeds after 1,000. So Run 6 delivers
 # 65% of what a caption needs or more, in pieces 70%, which is more than InfoNCE among so few can tell; whether it is 95% nobody knows.
 
@@ -296,7 +296,7 @@ report.cost_table([*(record for name in names for record in (*longer[name], *rec
 # second makes both runs and their blind twin.
 #
 # ```console
-# $ make data DATA=coco
+# $ make data
 # $ python -m vljepa_core run run5 run6 run5_blind --scale paper --data coco --keep
 # ```
 #

@@ -24,7 +24,7 @@
 # Three captioners were trained for it on photographs, with one seed each:
 #
 # - **The first**, a plan of 4 KB: a Run 6 as it was before its decoder had a memory of its own, at 128 pixels, in bytes.
-# - **The second**, 4 KB: with that memory, 224 pixels and pieces of words, as those that reach every floor (chapter "Two answers"). Expected before it was made: half as many bits again come through, so that it takes more bytes than the first to
+# - **The second**, 4 KB: with that memory, 224 pixels and pieces of words, as those that reach every floor ([Two answers](10_answers)). Expected before it was made: half as many bits again come through, so that it takes more bytes than the first to
 #   keep 90%, and 32 are enough all the same.
 # - **The third**, 8 KB: the second with the published plan of 16 x 256 numbers, in a model as wide. Expected: widths from 32 to 256 can be told apart, and no more bytes are needed than by the second, since more room brought no more bits either. The caption as
 #   text takes fewer bytes than the smallest plan that keeps 90% of both, and fewer of the bits arrive, since a plan also says what else the picture might be called.
@@ -76,7 +76,7 @@ report.one_below_another(map(figures.plan_sizes, sorted(curves, key=lambda curve
 # %% [markdown]
 # **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. That one, against expectation, needs no more than the first: the same 16 components of 16 steps each, 7.6 bytes coded, keep
 # all of its 2.82 bits (100%, 98 to 101) and 98% of CIDEr. On the third, smaller sizes were tried as well. Messages of 4.3 bytes on average keep 99% of its 2.55 bits and 95% of CIDEr, of 2.2 bytes 91% (84 to 96) and 93%, and with 1.3 bytes it ends: 63% and 64%.
-# So what a plan of the third tells its decoder lies in few directions and takes some 18 bits to say. More bytes bring hardly more: they are not what limits it.
+# So what a plan of the third tells its decoder lies in few directions: a message of some 18 bits on average brings 91% of its 2.55 bits of InfoNCE. More bytes bring hardly more. Whether the plan of a captioner that was not trained to be cut takes as few is not told by this.
 #
 # **Cut**, one vector of sixteen is enough, and 32 of its 256 numbers: 97% of both at 256 steps each, 95% and 94% at five, which is 9.3 bytes coded. Wider or more vectors tell little more. One bit a number costs CIDEr, however many numbers there are.
 #
@@ -115,7 +115,7 @@ report.one_below_another(map(report.rate_verdict, [*curves, here]))
 # ## What it does not show
 #
 # The smallest codec that keeps enough was chosen on the images that it is judged on; with dozens of codecs that flatters it a little, which is why its
-# interval is given. There is one seed of each captioner. *Full activations* are the tokens that the plan's queries read, from which the receiver makes the same plan: the row tells what they would take, not what a decoder that reads them itself would do. Every share is of what the same captioner's own whole plan brings, and being trained to be cut may cost something: the third's 2.55 bits were measured among 150 pictures, the 3.06 of its like that was not trained so (chapter "Two answers") among 742, and among more pictures more can show, so that the two do not tell how much. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
+# interval is given. There is one seed of each captioner. *Full activations* are the tokens that the plan's queries read, from which the receiver makes the same plan: the row tells what they would take, not what a decoder that reads them itself would do. Every share is of what the same captioner's own whole plan brings, and being trained to be cut may cost something: the third's 2.55 bits were measured among 150 pictures, the 3.06 of its like that was not trained so ([Two answers](10_answers)) among 742, and among more pictures more can show, so that the two do not tell how much. Quantisers were fitted after training: a model trained with them in place could do better, so these sizes are upper bounds.
 # InfoNCE shows at most $\log_2$ of the images it is measured on. A picture of so few bytes was made by a codec that aims at how a picture
 # looks, and read by an encoder that never saw such pictures; an image codec trained for the captioner would do better. For the second and third captioner pictures were compressed at the
 # 224 pixels that they see, to which they had been enlarged from 128: compressed before they are enlarged, they might take fewer bytes. That was not tried.

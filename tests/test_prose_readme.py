@@ -32,6 +32,10 @@ def test_the_readme_says_how_the_study_collapses() -> None:
     assert rows and all(f"{row['plan_cosine']:.3f}" == "1.000" for row in rows)
     least = min(r.timeline[0]["plan_cosine"] for r in seeds_of("run2"))
     assert f"In Run 2 it is {least:.3f} with random weights already, and 1.000 within 16 steps" in text
+    then, end = ({f"{nats:.1f}" for nats in each} for each in (
+        (row["val_loss"] for row in rows if row["step"] == 16), (r.value("val_loss") for r in seeds_of("run2")),
+    ))  # fmt: skip
+    assert (then, end) == ({"3.1"}, {"1.4"}) and "still spends 3.1 nats on a byte, against 1.4 in the end" in text
     recited, overfit = (seeds_of(f"capacity_{way}") for way in ("table", "overfit"))
     right = [round(r.value("greedy_exact") * 256) for r in recited]
     assert right == [256, 256, 253] and "all 256 captions to the letter (253 with one of three seeds)" in text
@@ -103,6 +107,11 @@ def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
     assert "With two seeds of three each run reaches every floor. With all three each reaches two of the goals" in text
     chance = next(j for j in judge(in_pieces("run5")[0], blind) if j.measure == "retrieval")
     assert chance.low < 1 and "not told from chance by the interval of its first seed" in text
+    shares = [f"{in_pieces(name)[0].value('image_r1'):.1%}" for name in ("run6", "run5")]
+    assert f"Among 989 pictures 83 times chance is {shares[0]} of the captions, 11 times {shares[1]}." in text
+    again = {r.experiment: r for r in recorded_sweep("resplit")}
+    second = next(j for j in judge(again["run5"], [again["run5_blind"]]) if j.measure == "retrieval")
+    assert second.low < 1 and f"Run 5's retrieval, {second.value:.0f} times chance [{second.low:.0f}," in text
     assert INTERVAL_SHARE == 0.5 and "for InfoNCE the interval has to lie above half the floor" in text
     hours = sum(r.provenance["seconds"] for r in recorded_sweep("pieces")) / 3600
     assert 1.8 < hours < 2.2 and "two core-hours by the records" in text
@@ -232,7 +241,9 @@ def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
         size = f"{row['bytes']:,.0f}" if row is picture else f"{row['bytes']:.1f}"
         assert told[1] == size and told[2].startswith(kept(row)), told
         assert told[3] == ("100%, by definition" if row is words else kept(row, "cider_kept"))
-    assert smallest(third, "plan") == two and f"takes some {8 * two['bytes']:.0f} bits to say" in text
+    assert smallest(third, "plan") == two and f"a message of some {8 * two['bytes']:.0f} bits on average brings" in text
+    smaller = max(r["bytes"] for r in third.measured("image") if "WebP" in r["name"] and r["bytes"] < picture["bytes"])
+    assert f"the next smaller one {smaller:,.0f} bytes" in front
     for row, share in zip((four, two, one), cider, strict=True):
         assert f"{row['bytes']:.1f} bytes" in text and f"{row['bits_kept']['value']:.0%}" in text and share in text
     share = f"{words['bits_kept']['value']:.0%} of the bits"
