@@ -44,6 +44,7 @@ def test_readme_and_chapter_10_say_what_the_published_plan_brings() -> None:
     missed = {(r.experiment, r.seed, j.measure) for r in wide if r not in blind for j in judge(r, blind)
               if j.applies and not j.floor_met}  # fmt: skip
     assert missed == {("run6", 0, "greedy_unique"), ("run6", 1, "greedy_unique"), ("run5", 0, "greedy_cider")}
+    assert "neither gets more through, and each of three runs misses a floor." in text
     distinct = " and ".join(f"{r.value('greedy_unique'):.1%}" for r in run6)
     assert f"distinct captions with both seeds ({distinct} of 85%), as one seed of three does with 4 KB" in text
     assert f"misses the floor for distinct captions ({distinct}), Run 5 brings" in front
