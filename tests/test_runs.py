@@ -589,3 +589,20 @@ def test_verbatim_counts_every_caption_that_the_run_was_trained_on(data_dir: Pat
     seen = train.references if captions == "all" else [[text] for text in train.texts]
     known = {tokenise(text) for texts in seen for text in texts}
     assert record.value("reference_verbatim") == np.mean([tokenise(text) in known for text in validation.texts])
+
+
+def test_other_weights_in_the_folder_of_a_network_are_another_run(data_dir: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "mine" / "model.safetensors"
+    weights.parent.mkdir()
+
+    def folder() -> Path:
+        changes = dict(visual=f"timm:local-dir:{weights.parent}", visual_training="frozen", **TINY)
+        return vljepa_core.prepare("run2", "smoke", "shapes", 0, features=False, **changes).folder
+
+    without = folder()
+    weights.write_bytes(b"before")
+    first = folder()
+    weights.write_bytes(b"after")
+    assert len({without, first, folder()}) == 3
+    weights.write_bytes(b"before")
+    assert folder() == first

@@ -74,9 +74,24 @@ def prepare(
     key = hashlib.sha256()
     for part in (wanted.to_json(), dataset.fingerprint, str(seed), provenance.source_hash(*provenance.TRAINING)):
         key.update(part.encode())
+    key.update(_network_on_disk(wanted.visual))
     folder = data_dir() / "runs" / dataset.name / f"{experiment}-{scale}-seed{seed}-{key.hexdigest()[:12]}"
     run = Prepared(wanted, dataset, select(dataset, wanted, seed), dataset.name, seed, folder)
     return with_features(run, progress) if features else run
+
+
+def _network_on_disk(visual: str) -> bytes:
+    """Digest of the folder that ``timm:local-dir:FOLDER`` names, whose weights may become others under one name; empty
+    for a network that a package or a hub holds, and where there is no such folder, which is said when it is loaded."""
+    folder = Path(visual.partition("local-dir:")[2] or os.devnull)
+    if not folder.is_dir():
+        return b""
+    found = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with open(path, "rb") as file:
+            for part in iter(lambda: file.read(2**20), b""):
+                found.update(part)
+    return found.digest()
 
 
 def with_features(run: Prepared, progress: bool = False) -> Prepared:
