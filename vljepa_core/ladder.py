@@ -63,7 +63,10 @@ class Rung:
 
     @property
     def ceiling(self) -> float:
-        """The most that InfoNCE could show here: what is needed, or log2 of the images it was measured on."""
+        """What is needed, or log2 of the images that InfoNCE was measured on: it can't show more.
+
+        Even a perfect plan shows less, since scenes with the same facts can't be told apart: at level 3 one hundredth.
+        """
         return min(self.needed.value, math.log2(self.infonce.n))
 
     @property
