@@ -22,8 +22,8 @@ from vljepa_core.resident import Resident, padded_length
 
 LENGTH_GROUPS = 4
 Further = tuple[float, Tensor, float]  # weight, value, and what share of its report this process's value is
-# Weight of SIGReg beside likeness: the paper's lambda. Its likeness is the distance from the views' mean, a quarter of the
-# distance between two views that is taken here, so that this is a lambda of 0.013 in its terms.
+# Weight of SIGReg beside likeness: the paper's lambda. Its likeness is the distance from the views' mean, a quarter of
+# the distance between two views that is taken here, so that this is a lambda of 0.013 in its terms.
 LEJEPA_NORMAL = 0.05
 
 
