@@ -20,8 +20,7 @@ from pycocoevalcap.cider.cider_scorer import precook
 from vljepa_core import metrics, tokenizer
 from vljepa_core.blind import mismatch
 from vljepa_core.datasets.selection import Examples
-from vljepa_core.evaluate import training_captions
-from vljepa_core.metrics import Metric, Scores, content_match, others, tokenise, word_overlap
+from vljepa_core.metrics import Metric, Scores, content_match, others, tokenise, training_captions, word_overlap
 from vljepa_core.ngrams import References
 from vljepa_core.published import Baseline
 from vljepa_core.recipes import Recipe

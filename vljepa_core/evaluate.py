@@ -60,13 +60,6 @@ def evaluate(
     return judged
 
 
-def training_captions(recipe: Recipe, train: Examples) -> list[str]:
-    """The captions that a run is trained on: one for each image, or all of them in turn (``captions="all"``)."""
-    if recipe.captions == "all":
-        return [text for texts in train.references for text in texts]
-    return train.texts
-
-
 def _evaluate_classes(model: VLJEPA, recipe: Recipe, resident: Resident, labels: tuple[str, ...]) -> Evaluation:
     logits, plans = class_logits(model, resident)
     true, predicted = resident.labels.cpu().numpy(), logits.argmax(dim=-1).cpu().numpy()
@@ -87,7 +80,7 @@ def _evaluate_captions(model: VLJEPA, recipe: Recipe, examples: Mapping[str, Exa
     nats, counts, plans = caption_nats(model, resident)
     found = {"val_loss": metrics.mean_metric(nats / counts, weights=counts)} | _geometry(plans)
     found |= probe_plans(model, resident, plans, train, recipe.scored_images)
-    known = {metrics.tokenise(text) for text in training_captions(recipe, examples["train"])}
+    known = {metrics.tokenise(text) for text in metrics.training_captions(recipe, examples["train"])}
     found["reference_unique_words"] = metrics.unique_words(validation.texts)
     captions: dict[str, list[str]] = {"reference": validation.texts}
     for name, temperature in (("greedy", 0.0), ("sampled", recipe.temperature)):

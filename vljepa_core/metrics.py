@@ -13,11 +13,16 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vljepa_core.jackknife import jackknife
 from vljepa_core.ngrams import read_references
+
+if TYPE_CHECKING:
+    from vljepa_core.datasets.selection import Examples
+    from vljepa_core.recipes import Recipe
 
 # Content words of the study (validate_real_images.py).
 CONTENT_WORDS = frozenset(
@@ -243,6 +248,13 @@ def caption_metrics(
 def recited(references: Sequence[str], generated: Sequence[str]) -> Metric:
     """Share of captions that are, to the letter, the one that the model was to write."""
     return mean_metric([r == g for r, g in zip(references, generated, strict=True)])
+
+
+def training_captions(recipe: Recipe, train: Examples) -> list[str]:
+    """The captions that a run is trained on: one for each image, or all of them in turn (``captions="all"``)."""
+    if recipe.captions == "all":
+        return [text for texts in train.references for text in texts]
+    return train.texts
 
 
 def variety(captions: Sequence[str], known: set[str] | None = None) -> dict[str, Metric]:
