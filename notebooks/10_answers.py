@@ -263,7 +263,7 @@ report.needed_table(learned)
 # **Run 6 on composed scenes**, where it after 1,000 steps is short of two goals, the share of the bits that can be shown (92.6% of 95) and distinct captions (92.8% of 95), the same was
 # done (`sweeps/curves-scenes.toml`). More images than 4,000 bring no more in as many steps, and a model and plan half as wide bring less (86.4%). Twice as wide they come to
 # 94.1%, four times the steps to 94.3% and 94.0% (two seeds), where the captions are distinct enough with one seed of two (95.0% and 94.5%). All three lie within
-# the interval of the run with 1,000 steps, and the goal stays missed by a little. (Some scenes have the same facts, and no plan can tell them apart. So not even a perfect one would show all that is counted as 100% here, but about a hundredth less.) Pieces of words do more: in them (the rung `run6_pieces`, 1,000 steps, 200 pictures) it is 96.2%, 96.8% and 94.4%, and 93.0%, 95.5% and 95.0% of the captions are distinct, so that
+# the interval of the run with 1,000 steps, and the goal stays missed by a little. (Some scenes have the same facts, and no plan can tell them apart: even a perfect one would show 99.2% of what is counted as 100% here.) Pieces of words do more: in them (the rung `run6_pieces`, 1,000 steps, 200 pictures) it is 96.2%, 96.8% and 94.4%, and 93.0%, 95.5% and 95.0% of the captions are distinct, so that
 # each goal is reached with two seeds of three. Towards their most, bits come ever more slowly, and lines against a logarithm say nothing of where a goal is reached.
 #
 # InfoNCE has a ceiling. A second bound has none: on scenes the captions' entropy is known, and what a decoder spends beyond it is the most that it can lack. By the loss

@@ -255,7 +255,9 @@ def test_what_is_delivered_on_scenes_is_bounded_by_the_loss_as_well_and_unknown_
     captions = [{**row, "nats": bits * math.log(2)} for row, bits in zip(captions, spent, strict=True)]
     record = made_up("run6", data="scenes", bits=3.5, captions=captions)
     row = cells(report.delivered_table([record, made_up("run6")]), "Run 6")
-    assert row[0] == f"{sum(need) / 200:.1f}" and row[1] == "3.50 [3.46, 3.54] 50.0% of the 7.00 it can show"
+    perfect = ladder.perfect_infonce(3, [each["image_id"] for each in captions], record.recipe["scored_images"])
+    assert row[0] == f"{sum(need) / 200:.1f}"
+    assert row[1] == f"3.50 [3.46, 3.54] 50.0% of the 7.00 it can show, a perfect plan {perfect / 7:.1%}"
     assert row[2] == f"7.00 [7.00, 7.00] {7 / (sum(need) / 200):.0%} of what is needed"
     assert "does not apply" in report.delivered_table([made_up("run6")]).html
 

@@ -48,6 +48,17 @@ def test_a_rung_sets_the_generators_bits_beside_the_probes(climbed: list) -> Non
     assert ladder.loss_of({"label_smoothing": 0.0, "diversity_weight": 0.0}) == "cross-entropy alone"
 
 
+@pytest.mark.parametrize("level", [0, 3])
+def test_a_perfect_plan_confuses_scenes_with_the_same_facts_alone(level: int) -> None:
+    ids = [f"val-{i}" for i in range(120)]
+    scenes = [describe_scene("val", i, difficulty=level).scene for i in range(120)]
+    measured = np.random.default_rng(0).permutation(120)[30:]  # a quarter of them is what the temperature is fitted on
+    alike = [sum(scenes[i] == scenes[j] for j in measured) for i in measured]
+    found = ladder.perfect_infonce(level, ids, scored=120)
+    assert found == pytest.approx(np.mean(np.log2(90 / np.array(alike))))
+    assert found < np.log2(90) - (1 if level == 0 else 0) and found > (4 if level == 0 else 6)
+
+
 def test_what_chance_would_do_is_not_delivered_and_collapse_is_relative_to_the_scenes(climbed: list) -> None:
     rung = ladder.rungs(climbed)[0]
     sure = dataclasses.replace(rung, infonce=Metric(2.0, 1.5, 2.5, 64), needed=Metric(5.0, 4.9, 5.1, 200))

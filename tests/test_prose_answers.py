@@ -266,6 +266,8 @@ def test_chapter_10_says_how_far_run_6_gets_on_scenes() -> None:
     losses = [row["val_loss"] for row in longest[0].history if row.get("val_loss")]
     assert losses[-1] > min(losses)
     needed = ladder.rungs(longest)[0].needed.value
+    (most,) = {f"{ladder.rungs([r])[0].perfect / ladder.rungs([r])[0].ceiling:.1%}" for r in grown}
+    assert f"even a perfect one would show {most} of what is counted as 100% here." in text
     in_pieces = [ladder.rungs([r])[0] for r in recorded_rungs("scenes")["run6_pieces"]]
     shares, apart = (listed(f"{getattr(r, name):.1%}" for r in in_pieces) for name in ("delivered", "unique"))
     assert f"1,000 steps, 200 pictures) it is {shares}, and {apart} of the captions are distinct" in text

@@ -3,16 +3,16 @@
 Along the difficulty dial and the number of training images, at a fixed number of optimiser steps, a rung sets beside
 each other what the generator says a caption takes from its picture and what the probes find the decoder to have taken.
 
-Delivery is read off InfoNCE, which can be wrong in one direction only. Beside it stands ``text_bound``: H(caption) less
-the decoder's cross-entropy, a lower bound on I(plan; caption) too, which needs no second training. It is negative until
-the text itself has been learned, and label smoothing is at its expense.
+Delivery is read off InfoNCE, a lower bound but for the error of its sample. Beside it stands ``text_bound``:
+H(caption) less the decoder's cross-entropy, a lower bound on I(plan; caption) too, which needs no second training. It
+is negative until the text itself has been learned, and label smoothing is at its expense.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 from vljepa_core.datasets.scene_grammar import COCO_LIKE, paraphrase_bits
 from vljepa_core.datasets.scenes import DescribedScene, describe_scene
 from vljepa_core.metrics import Metric, mean_metric
+from vljepa_core.probes import infonce
 from vljepa_core.records import Record
 from vljepa_core.verdicts import COLLAPSE_SHARE
 
@@ -42,6 +43,7 @@ class Rung:
         text_bound: H(caption) - cross-entropy, a lower bound on I(plan; caption) in bits, negative while text is
             unlearned; its interval is over the validation scenes.
         infonce: InfoNCE bound on I(plan; caption) in bits, with the n it was measured on.
+        perfect: what InfoNCE would be, on the same images, of a plan that holds all facts of its scene.
         unique: distinct greedy captions / validation scenes.
         distinct: distinct scenes / validation scenes: more distinct captions than that nobody needs.
         cosine: mean cosine between the plans of different images.
@@ -57,6 +59,7 @@ class Rung:
     spent: float
     text_bound: Metric
     infonce: Metric
+    perfect: float
     unique: float
     distinct: float
     cosine: float
@@ -65,7 +68,8 @@ class Rung:
     def ceiling(self) -> float:
         """What is needed, or log2 of the images that InfoNCE was measured on: it can't show more.
 
-        Even a perfect plan shows less, since scenes with the same facts can't be told apart: at level 3 one hundredth.
+        Goals are shares of this, as they were set. Not even a perfect plan reaches it (``perfect``), since scenes with
+        the same facts can't be told apart.
         """
         return min(self.needed.value, math.log2(self.infonce.n))
 
@@ -80,6 +84,7 @@ class Rung:
         return self.unique <= max(COLLAPSE_SHARE * self.distinct, 1 / self.needed.n)
 
 
+IMPOSSIBLE = -10_000.0  # log p in nats, of a caption of other facts
 _SCENES = re.compile(r"scenes(?:-level(\d))?")  # a folder may be called scenes_of_mine
 
 
@@ -114,6 +119,22 @@ def needed_bits(level: int, image_ids: Iterable[str]) -> Metric:
 
 def _content_bits(level: int, image_ids: Iterable[str]) -> list[float]:
     return [_scene(image_id, level).content_bits for image_id in image_ids]
+
+
+def perfect_infonce(level: int, image_ids: Sequence[str], scored: int) -> float:
+    """InfoNCE, bits, of a plan that holds all facts of its scene: only scenes with the same facts are confused.
+
+    Args:
+        level: difficulty of the scenes.
+        image_ids: of all validation images.
+        scored: how many of them are told apart, as in ``plan_probes.probe_plans``.
+    """
+    from vljepa_core.plan_probes import drawn  # here, because an audit of captions loads this file and no PyTorch
+
+    number: dict[Any, int] = {}
+    facts = np.array([number.setdefault(_scene(image_id, level).scene, len(number)) for image_id in image_ids])
+    facts = facts[drawn(len(facts), scored)]
+    return infonce(np.where(facts[:, None] == facts, 0.0, IMPOSSIBLE)).value
 
 
 @cache
@@ -151,6 +172,7 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
                 spent=float(spent.mean()),
                 text_bound=mean_metric(np.array(_content_bits(level, ids)) + wording - spent),
                 infonce=Metric(**record.metrics["infonce"]),
+                perfect=perfect_infonce(level, ids, record.recipe["scored_images"]),
                 unique=record.value("greedy_unique"),
                 distinct=len({_scene(image_id, level).scene for image_id in ids}) / len(ids),
                 cosine=record.value("plan_cosine"),

@@ -154,14 +154,17 @@ def delivered_table(records: Iterable[Record]) -> Display:
         rows.append([
             f"{escape(title(record))}<small>{escape(where)}, {rung.n_train:,} images{_with_plan(record)}</small>",
             f"{rung.needed.value:.1f}",
-            f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show</small>",
+            f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show, "
+            f"a perfect plan {rung.perfect / rung.ceiling:.1%}</small>",
             f"{by_loss}<small>{share:.0%} of what is needed</small>",
         ])  # fmt: skip
     head = ["run", "bits needed", "InfoNCE, bits", "by the loss, bits"]
     note = (
         "What a caption needs from its scene, and two lower bounds on what the plan shares with it. InfoNCE can show "
-        "no more than log2 of the images it is measured on. By the loss: the captions' entropy, which the generator "
-        "knows, less what the decoder spends on them; it has no such ceiling, but pays for language not yet learned."
+        "no more than log2 of the images it is measured on; a perfect plan, which holds all facts of its scene, shows "
+        "a little less, since some of these scenes have the same facts. By the loss: the captions' entropy, which the "
+        "generator knows, less what the decoder spends on them; it has no such ceiling, but pays for language not yet "
+        "learned."
     )
     return html_table(note, head, rows or [[NOT_APPLICABLE] * len(head)])
 
