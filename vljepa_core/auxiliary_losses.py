@@ -20,7 +20,7 @@ def sigreg(z: Tensor) -> Tensor:
     """Distance of rows (..., N, D) from a standard normal distribution, SIGReg (LeJEPA, Balestriero & LeCun 2025).
 
     The mean over what comes before N. Along random directions, the Epps-Pulley statistic: the squared difference of the
-    rows' characteristic function and the normal one's, integrated under the normal density; times N as in the paper.
+    rows' characteristic function and the normal one's, integrated under exp(-t^2 / 2); times N as in the paper.
     About 1 for normal rows.
     """
     directions = F.normalize(torch.randn(z.shape[-1], DIRECTIONS, device=z.device), dim=0)
@@ -85,7 +85,7 @@ def nested(plan: Tensor) -> Tensor:
     """Plans (B, K, D) cut as a short message would be: for each a random number of vectors, and of numbers in each.
 
     The rest is 0 (nested dropout, Rippel et al. 2014; Matryoshka, Kusupati et al. 2022). Half of the plans stay whole;
-    the others keep 1, 2, 4, ... K vectors, and D, D/2, D/4 or D/8 numbers.
+    the others keep 1, 2, 4, ... vectors, the powers of two up to K, and D, D/2, D/4 or D/8 numbers.
     """
     n, vectors, dim = plan.shape
     sizes = torch.tensor([2**i for i in range(vectors.bit_length())], device=plan.device).clamp(max=vectors)
