@@ -61,7 +61,7 @@ figures.data_flow(data_flow(paper))
 # ## Published and built here
 #
 # What this build changes of the published Run 2. Everything that is not listed is as published: the mechanisms are all kept,
-# sizes and epochs are not. At scale `paper` nothing is changed.
+# sizes and epochs are not. At scale `paper` nothing of the recipe is changed.
 
 # %%
 report.recipe_table(run.recipe, paper)
@@ -108,11 +108,11 @@ report.bullets(DIFFERENCES)
 # - **No, because of capacity** would need more than a failure: a failed run at 8 KB says that *this training* put nothing into
 #   the plan. It does not say that nothing fits. Naming one of 18,000 captions takes $\log_2 18{,}000 = 14.1$ bits; the plan has
 #   65,536.
-# - Words of later chapters. A *blind twin* is the same decoder, trained as long with one learned plan for all images. The *gain* is the bits per caption that a run saves against it. The measure
-#   *InfoNCE* is a lower bound on the bits that plan and caption share; it is computed from the decoder's likelihoods, and no run is trained on it. *Alignment* is a contrastive loss between plan and caption,
+# - Words of later chapters. A *blind twin* (an image-blind baseline) is the same decoder, trained as long with one learned plan for all images. The *gain* is the bits per caption that a run saves against it. The measure
+#   *InfoNCE* is a lower bound on the bits that plan and caption share (their mutual information); it is computed from the decoder's likelihoods, and no run is trained on it. *Alignment* is a contrastive loss between plan and caption,
 #   in training only. A *rung* is Run 2 with changes. A *floor* is the least that an answer has to reach, a *goal* more than that; *pieces* are subword tokens; the *memory* is 16 learned vectors of the decoder.
 # - Every metric is read beside what a trivial answer scores: the majority class, a caption drawn at random, the same
 #   caption for all images, a model that never sees the image.
 #
-# The thresholds that turn metrics into verdicts were published with the study and stand in `vljepa_core/verdicts.py`; the one
-# that is ours (below 5% distinct greedy captions counts as collapsed) was written before any run of this book.
+# The thresholds that turn metrics into verdicts were published with the study and stand in `vljepa_core/verdicts.py`. Ours are: below 5% distinct greedy captions counts as collapsed (written before any run of this book), what counts as
+# capacity in [the audit](08_audit) and as breaking the collapse [after it](09_breaks) (before the runs concerned), and the floors and goals of [Two answers](10_answers), which were set after small pilots.

@@ -16,7 +16,7 @@
 # # Run 1: first real captions
 #
 # **What was claimed.** 4,000 image-caption pairs from COCO, 30 epochs. All greedy captions came out the same; sampled ones were
-# "diverse but random". Verdict: *FAIL*. The study took it as too little data, and went on to Run 2.
+# "diverse but random". Verdict: *FAIL*. The study took it as too few samples and epochs, and went on to Run 2.
 
 # %% tags=["parameters"]
 scale = "laptop"  # smoke, laptop or paper

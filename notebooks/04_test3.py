@@ -17,7 +17,7 @@
 #
 # **What was claimed.** The decoder is taken away: a linear layer reads one of 20 categories off the mean plan, all trained end to end, on images
 # whose caption names exactly one category. 32.1% accuracy, "6.4x over random". Verdict: *PARTIAL*, read as: the plan carries something,
-# so the decoder must be at fault.
+# so that the captions fail by the decoder first of all, though both may contribute.
 
 # %% tags=["parameters"]
 scale = "laptop"  # smoke, laptop or paper

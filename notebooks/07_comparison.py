@@ -15,7 +15,7 @@
 # %% [markdown]
 # # Comparison, and the decision tree
 #
-# **What we ask.** Do six experiments, side by side, lead to the study's conclusion? Its tree reaches "capacity" by exclusion, and two more questions put that box to the test.
+# **What we ask.** Do six experiments, side by side, lead to the study's conclusion? Two questions more than it asked put its last box, "capacity", to the test.
 
 # %% tags=["parameters"]
 scale = "laptop"  # smoke, laptop or paper

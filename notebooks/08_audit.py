@@ -16,7 +16,7 @@
 # # What the numbers are worth
 #
 # **What was claimed.** Three decoders failed to describe photographs through a plan of 16 x 256 numbers, hence "bottleneck capacity
-# insufficient at this scale".
+# insufficient at this model scale".
 #
 # This chapter asks of every number of the study, and of this book, what it could have shown: what a trivial answer scores on it, whether
 # the decoder takes anything from its plan, and whether 16 x 256 numbers are too few. It ends on data where the bits that a caption needs are known, and turns up the difficulty until the recipe stops working.
@@ -83,7 +83,7 @@ figures.collapse_timeline(records[1])
 # %% [markdown]
 # ## Is 16 x 256 too small?
 #
-# The direct test, at the published plan size and with the published loss and schedule; at scale `laptop` every tower has two blocks instead of four, and
+# The direct test, at the published plan size and with the published loss and schedule; at scale `laptop` encoders, fusion and decoder have two blocks instead of four, and
 # the learning rate is 1e-3 instead of 3e-4. Thresholds, written before the runs: *recites* from 90% of the
 # captions to the letter; *tells captions apart* from 90% of the bits that name one of them. On captions that the decoder has learned by
 # heart, reciting the right one means that the plan named it; on captions it has not seen, it means that the plan carried its text.
@@ -188,7 +188,7 @@ report.ladder_table(rungs)
 figures.decision_tree(corrected_path(records[1], capacity), CORRECTED, whose="this book", by="the audit")
 
 # %% [markdown]
-# Where the path ends in this box, the conclusion is: training put nothing into this plan that random weights had not, as far as these probes see. "Capacity" would have needed the opposite answer to the last question.
+# Where the path ends in "Large enough: training puts nothing in", the conclusion is: training put nothing into this plan that random weights had not, as far as these probes see. "Capacity" would have needed the opposite answer to the last question.
 #
 # ## Verdict
 
@@ -198,7 +198,7 @@ report.audit_verdict([*records, *earlier], capacity)
 # %% [markdown]
 # ## What it does not show
 #
-# The recorded runs are of scale `laptop`: a smaller model, thousands of images and 384 to 1,600 steps, where the study took 18,000 and
+# The recorded runs are of scale `laptop`: a smaller model, 1,000 to 4,000 images and 384 to 1,000 steps (256 images and 1,600 steps to learn captions by heart), where the study took 18,000 and
 # 56,300. That a recipe collapses in a thousand steps does not prove that it stays collapsed. That a plan of 8 KB can name an image, or carry a
 # caption, does not prove that what an image shows can be learned into it from thousands of captions. The scale of known bits varies loss, difficulty, number
 # and size of images, one seed each, in 500 steps. What breaks the collapse is the next chapter's question.

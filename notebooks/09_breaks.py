@@ -15,12 +15,12 @@
 # %% [markdown]
 # # What breaks the collapse
 #
-# **What was claimed.** Three decoders wrote one sentence for all pictures, hence "bottleneck capacity insufficient at this scale", and as next
+# **What was claimed.** Three decoders wrote one sentence for all pictures, hence "bottleneck capacity insufficient at this model scale", and as next
 # steps: more and larger plan vectors, more depth, a frozen pretrained encoder, contrastive training, or giving up the bottleneck.
 #
 # This chapter leaves the plan at the published number of vectors and changes what is around it: first one thing at a time, then together. Where a
 # change that does not touch the plan's size breaks the collapse, its size was not the reason. Two combinations come out of it, of which the next chapter asks how
-# far they get. **Run 5** learns to see from nothing, as the study's model did. **Run 6** is given a frozen encoder that was trained on ImageNet.
+# far they get. **Run 5** is trained from scratch, as the study's model was. **Run 6** is given a frozen encoder that was trained on ImageNet.
 #
 # **In short.** On photographs, within a thousand steps, no single change of loss, data, initial weights, way to the plan or decoder breaks the collapse. Two things do. One is good features: a frozen
 # ImageNet network, most clearly where the plan reads it directly. The other, weaker, is several changes of the training at once. On composed scenes seeing is easier: there,
@@ -80,7 +80,7 @@ figures.timelines({f"{name}, this build": record for name, record in records.ite
 #
 # A rung is a variant of Run 2, all at one budget of data and steps: one change; the changes together (Run 5); Runs 5 and 6 with one of their parts left out; other
 # networks as encoders. What was expected of each was written into the code before it was run (`vljepa_core/interventions.py`), and wrong expectations stay. There are two exceptions: Run 6 without memory, which came first, and alignment among a
-# thousand, whose first form had failed. A rung *breaks the collapse* if InfoNCE on validation images, a lower bound on what plan and caption share, reaches
+# thousand, whose first form had failed. Two expectations had seen a pilot: alignment, and the ImageNet network read directly. A rung *breaks the collapse* if InfoNCE on validation images, a lower bound on what plan and caption share, reaches
 # 0.05 bits and its 95% interval lies above 0. That is little: it tells whether anything comes through, not whether it is enough. Captions may still be so few that the study's verdict, which reads collapse from
 # them, is *collapsed*: where 0.24 and 0.39 bits come from the ImageNet network read as published, 7 and 9 captions are written for 200 pictures.
 #
@@ -189,7 +189,7 @@ report.values_table(vljepa_core.recorded_sweep("weights"))
 report.values_table(vljepa_core.recorded_sweep("large_batch"))
 
 # %% [markdown]
-# **The four suspicions**, after this:
+# **The four hypotheses**, after this:
 #
 # - *Nothing asks for the picture.* By itself no loss that asks for it is enough on photographs, at the weights tried; on composed scenes alignment alone, before the captions, is with two seeds of three. Nor is alignment needed: Run 5
 #   does without it.

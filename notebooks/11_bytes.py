@@ -16,17 +16,17 @@
 # # How few bytes
 #
 # **What was claimed.** The plan has 16 x 256 numbers, 8,192 bytes in fp16, and the study reads its failure as "bottleneck capacity
-# insufficient at this scale". Its fifth next step goes further: send the full activations, 301,056 bytes an image.
+# insufficient at this model scale". Its fifth next step goes further: send the full activations, 301,056 bytes an image.
 #
 # **What we ask.** The opposite: how small can a plan become that delivers something? A captioner, trained so that its plans can be cut to
 # their first vectors and to the first numbers of each, is asked for its bits and its CIDEr again and again, while its plans are cut,
 # turned, rounded and entropy-coded. Beside it stand the same image, as JPEG or WebP of as many bytes, through the same captioner, and the plainest rival, the *caption itself as text*: whoever holds the whole plan writes a caption, and sends that.
-# Three captioners were trained for it on photographs, with one seed each:
+# Three captioners were trained for it on photographs, with one seed each (`sweeps/nested.toml` has the commands):
 #
 # - **The first**, a plan of 4 KB: a Run 6 as it was before its decoder had a memory of its own, at 128 pixels, in bytes.
-# - **The second**, 4 KB: with that memory, 224 pixels and pieces of words, as those that reach every floor ([Two answers](10_answers)). Expected before it was made: half as many bits again come through, so that it takes more bytes than the first to
+# - **The second**, 4 KB: with that memory, 224 pixels and pieces of words, as those that reach every floor ([Two answers](10_answers)). Expected before it was made: 1.5 times the bits come through, so that it takes more bytes than the first to
 #   keep 90%, and 32 are enough all the same.
-# - **The third**, 8 KB: the second with the published plan of 16 x 256 numbers, in a model as wide. Expected: widths from 32 to 256 can be told apart, and no more bytes are needed than by the second, since more room brought no more bits either. The caption as
+# - **The third**, 8 KB: the second with the published plan of 16 x 256 numbers, in a model widened with it. Expected: widths from 32 to 256 can be told apart, and no more bytes are needed than by the second, since more room brought no more bits either. The caption as
 #   text takes fewer bytes than the smallest plan that keeps 90% of both, and fewer of the bits arrive, since a plan also says what else the picture might be called.
 #
 # **The goal, written before any of it was measured:** 32 bytes or fewer keep 90% of the bits and 90% of the CIDEr that the whole plan delivers. All three reach it: 7.6 bytes or fewer do.
@@ -54,7 +54,7 @@ curves = recorded_curves()
 #
 # - **Cut.** The first $k$ of the $K$ vectors, the first $w$ of the $D$ numbers of each; zeros arrive for the rest.
 # - **Principal components.** The plan's numbers go together, so a few of their combinations carry most of what varies.
-# - **Precision.** fp16; 256 or 16 steps; one bit, above or below the mean; FSQ with 5 levels (Mentzer et al. 2023), here after training. *One step*
+# - **Precision.** fp16; 256 or 16 levels; one bit, above or below the mean; FSQ with 5 levels (Mentzer et al. 2023), here after training. *One step size*
 #   for all principal components leaves it to the entropy coder to spend bits where plans vary.
 # - **Entropy coding.** An arithmetic coder with the symbols' training frequencies. Its messages are really made and their bytes counted; their
 #   lengths differ from image to image, so means are shown, with the longest in the table.
@@ -74,11 +74,11 @@ report.one_below_another(map(figures.rate_quality, curves))
 report.one_below_another(map(figures.plan_sizes, sorted(curves, key=lambda curve: -len(curve.rows))[:1]))
 
 # %% [markdown]
-# **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. That one, against expectation, needs no more than the first: the same 16 components of 16 steps each, 7.6 bytes coded, keep
+# **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. That one, against expectation, needs no more than the first: the same 16 components of 16 levels each, 7.6 bytes coded, keep
 # all of its 2.82 bits (100%, 98 to 101) and 98% of CIDEr. On the third, smaller sizes were tried as well. Messages of 4.3 bytes on average keep 99% of its 2.55 bits and 95% of CIDEr, of 2.2 bytes 91% (84 to 96) and 93%, and with 1.3 bytes it ends: 63% and 64%.
 # So what a plan of the third tells its decoder lies in few directions: a message of some 18 bits on average brings 91% of its 2.55 bits of InfoNCE. More bytes bring hardly more. Whether the plan of a captioner that was not trained to be cut takes as few is not told by this.
 #
-# **Cut**, one vector of sixteen is enough, and 32 of its 256 numbers: 97% of both at 256 steps each, 95% and 94% at five, which is 9.3 bytes coded. Wider or more vectors tell little more. One bit a number costs CIDEr, however many numbers there are.
+# **Cut**, one vector of sixteen is enough, and 32 of its 256 numbers: 97% of both at 256 levels each, 95% and 94% at five, which is 9.3 bytes coded. Wider or more vectors tell little more. One bit a number costs CIDEr, however many numbers there are.
 #
 # **The caption as text** takes 4.6 bytes and keeps 18% of the bits, as far as word overlap tells. It was expected to take fewer bytes than any plan that keeps 90% of both, and takes more. **As a picture**, a WebP file of 1,870 bytes keeps 91% and 90%.
 #

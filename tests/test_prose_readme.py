@@ -253,7 +253,7 @@ def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
     steps, five = third.row("1 x 32, int8"), third.row("1 x 32, fsq5")
     assert {f"{steps[name]['value']:.0%}" for name in ("bits_kept", "cider_kept")} == {"97%"}
     pair = f"{five['bits_kept']['value']:.0%} and {five['cider_kept']['value']:.0%}"
-    assert f"97% of both at 256 steps each, {pair} at five, which is {five['bytes']:.1f} bytes coded" in text
+    assert f"97% of both at 256 levels each, {pair} at five, which is {five['bytes']:.1f} bytes coded" in text
     assert max(r["cider_kept"]["value"] for r in third.measured("plan") if r["family"] == "binary") < 0.9
     cuts = [r for r in third.measured("plan") if "components" not in r["name"]]
     assert len({(r["family"], r["vectors"], r["width"]) for r in cuts}) == 5 * 5 * 4, "every K, width and precision"

@@ -186,7 +186,7 @@ DIFFERENCES: tuple[str, ...] = (
     "“Word dropout: entire token embeddings are zeroed”: the code is element-wise Dropout(0.3) with 1/0.7 "
     "rescaling; no word is ever dropped.",
     "“ImageNet normalization”: only Test 3 normalises; the captioning runs feed pixels in [0, 1] (shorter "
-    "side 64, centre crop).",
+    "side 64, centre crop, of images squashed to 128 x 128 before).",
     "“Model configuration (all runs)”: does not hold for Test 0, which is smaller.",
     "“Final CE” is the mean training-mode loss of the last epoch, label smoothing included; no validation loss exists.",
     "By the code's own thresholds Runs 2 to 4 are WEAK (93% unique when sampled), or PARTIAL if the word overlap, "
