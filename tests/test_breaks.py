@@ -6,11 +6,14 @@ import dataclasses
 import html
 import math
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.conftest import TINY
 from vljepa_core import baselines, figures, ladder, report, rungs, runs
+from vljepa_core.__main__ import main
 from vljepa_core.datasets.scene_grammar import paraphrase_bits
 from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.describe import describe
@@ -18,7 +21,9 @@ from vljepa_core.goals import GOALS, MEASURES, judge, with_controls
 from vljepa_core.interventions import RUNGS
 from vljepa_core.recipes import recipe
 from vljepa_core.records import Record
+from vljepa_core.sweeps import read_sweep
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 STEPS = (0, 1, 2, 4, 8)
 
 
@@ -64,6 +69,35 @@ def cells(table, first: str) -> list[str]:
         if found[0].startswith(first):
             return found[1:]
     raise AssertionError(f"{first} has no row")
+
+
+# --- answers on photographs of somebody else -------------------------------------------------------
+
+
+def test_answers_makes_the_runs_that_floors_are_asked_of_and_says_what_they_reach(monkeypatch, capsys) -> None:
+    asked = []
+
+    def made(name, scale, data, seed, *, device, progress, **changes):
+        asked.append((name, data, seed, changes))
+        found = {"constant_cider": metric(0.15), "val_loss": metric(1.0)}
+        return made_up(name, data, seed, bits=0.9 if name == "run5" else 2.4, metrics=found)
+
+    monkeypatch.setattr(runs, "run", made)
+    monkeypatch.setattr(runs, "prepare", lambda *_, **__: SimpleNamespace(examples={}))
+    monkeypatch.setattr("vljepa_core.goals.with_controls", lambda record, _: record)
+    assert main(["answers", "--data", "apart", "--seed", "3", "4"]) == 0
+    told = capsys.readouterr().out
+    assert [each[:3] for each in asked] == [(n, "apart", s) for s in (3, 4) for n in ("run5_blind", "run5", "run6")]
+    assert "run5 on apart, seed 3 (4,000 images, 200 validation images, 1,000 steps)" in told
+    assert "InfoNCE lower bound, bits: 0.9 [0.86, 0.94]; floor 0.5: reached; goal 2: not reached" in told
+    assert "InfoNCE lower bound, bits: 2.4 [2.36, 2.44]; floor 2.5: not reached; goal 4.5: not reached" in told
+    assert "largest class: +15.0 points; floor +0.0 points: reached; goal +10.0 points: reached" in told
+    assert "scenes only" not in told, "does not apply to photographs"
+    for file, names in (("pieces.toml", ("run5", "run5_blind")), ("pieces-run6.toml", ("run6",))):
+        recorded = read_sweep(REPOSITORY / "sweeps" / file)["set"]
+        assert all(changes == recorded for name, _, _, changes in asked if name in names), "as recorded"
+    assert main(["answers", "run2", "--data", "apart"]) == 2
+    assert "floors are asked of run5 and run6" in capsys.readouterr().err
 
 
 # --- rungs -----------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ def test_a_curve_that_flattens_is_a_range_and_one_that_falls_is_out_of_sight() -
     flattens = curve({1: 0.0, 2: 1.0, 4: 1.5, 8: 1.8})
     # By hand: through all points 1.075 + 0.59 (x - 1.5), through the last three 1.4333 + 0.4 (x - 2), x doublings.
     assert flattens.reaches(2.5) == pytest.approx((2 ** (1.5 + 1.425 / 0.59), 2 ** (2 + 1.066667 / 0.4)), rel=1e-4)
+    three = curve({1: 0.0, 2: 1.0, 4: 1.5})  # x doublings: 0.8333 + 0.75 (x - 1), and through the last two 0.5 + 0.5 x
+    assert three.reaches(2.5) == pytest.approx((2 ** (1 + 1.666667 / 0.75), 2**4.0), rel=1e-4)
+    assert curve({1: 0.0, 2: 2.0, 4: 1.9}).reaches(2.5) is None, "of three, the last two say no"
     assert curve({1: 3.0, 2: 2.0, 4: 1.0}).reaches(4.0) is None
     assert curve({1: 0.0, 2: 1.0, 4: 0.9, 8: 0.8}).reaches(2.5) is None, "the last points fall"
     assert curve({1: 0.0, 2: 1e-3, 4: 2e-3}).reaches(2.5) is None, "thousands of doublings"

@@ -174,6 +174,24 @@ def test_samples_show_all_captions_of_an_image():
     assert "2 of 6 images" in shown.html
 
 
+def test_written_table_sets_runs_side_by_side_on_the_images_that_all_have():
+    one = make_record(captions=[{"image_id": i, "greedy": f"one {i}", "sampled": ""} for i in range(6)])
+    two = make_record(
+        "run4", captions=[{"image_id": i, "greedy": f"two {i} <b>"} for i in (5, 3, 1)] + [{"image_id": 4}]
+    )
+    table = figures.written_table([one, two], n=2)
+    assert (
+        "one 1" in table.html
+        and "two 1 &lt;b&gt;" in table.html
+        and "one 5" in table.html
+        and "one 3" not in table.html
+    )
+    assert "2 of 4 validation images" in table.alt
+    assert "left out: repeats" in figures.written_table([one, two]).html
+    with pytest.raises(ValueError, match="no image that all of them"):
+        figures.written_table([one, make_record(captions=[{"image_id": 9, "greedy": "nine"}])])
+
+
 def test_caption_grid_refuses_another_dataset_and_empty_records():
     with pytest.raises(ValueError, match="'99'.*examples that the run was made on"):
         figures.caption_grid(make_examples(), make_record(), image_ids=[99])

@@ -1,10 +1,11 @@
-"""``python -m vljepa_core run | probe | rate | sweep | rungs | describe | audit | data``: the core from a terminal."""
+"""The core from a terminal: ``python -m vljepa_core COMMAND``; ``COMMAND -h`` tells the rest."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from vljepa_core.commands.answers import add_answers_command
 from vljepa_core.commands.audit import add_audit_command
 from vljepa_core.commands.data import add_data_command
 from vljepa_core.commands.describe import add_describe_command
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = add_run_command(commands)
+    add_answers_command(commands)
     probe = add_probe_command(commands)
     rate = add_rate_command(commands)
     add_sweep_command(commands)

@@ -2,7 +2,7 @@
 
 A line through the measure against the logarithm of what is turned up is the simplest curve that such measures follow
 over a decade or so; nobody knows that they go on to. So two lines are drawn, through all points and through the last
-three, and an extrapolation is the range between what the two say.
+three (of three, the last two), and an extrapolation is the range between what the two say.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vljepa_core.goals import GOALS, MEASURES, judge
+from vljepa_core.goals import MEASURES, judge
 from vljepa_core.recipes import differing
 from vljepa_core.records import Record
 
@@ -25,7 +25,7 @@ ALONG: Mapping[str, tuple[str, frozenset[str]]] = {
     "image_size": ("pixels a side", frozenset(("image_size",))),
 }
 _LOOKING = frozenset(("validate_every",))  # does not touch the training
-LAST = 3  # points of the second line
+LAST = 3  # points of the second line, where there are more than that
 NEARLY = 0.05  # of the steps: as many
 OUT_OF_SIGHT = 1e12
 
@@ -57,6 +57,11 @@ class Curve:
     floor: float | None
     goal: float | None
 
+    @property
+    def last(self) -> int:
+        """Points of the second line: it has to leave one out, or the two would be one and an extrapolation no range."""
+        return min(LAST, len(self.points) - 1)
+
     def line(self, last: int | None = None) -> tuple[float, float]:
         """Least squares through all points or the ``last`` of them: (value at 1, gain per doubling)."""
         points = self.points[-last:] if last else self.points
@@ -66,7 +71,7 @@ class Curve:
     def reaches(self, value: float) -> tuple[float, float] | None:
         """From where to where the two lines reach a value; None if either never does, or beyond ``OUT_OF_SIGHT``."""
         ends = []
-        for start, slope in (self.line(), self.line(LAST)):
+        for start, slope in (self.line(), self.line(self.last)):
             doublings = (value - start) / slope if slope > 0 else math.inf
             if doublings > math.log2(OUT_OF_SIGHT):
                 return None
@@ -90,6 +95,7 @@ def curves(records: Sequence[Record], blind: Iterable[Record] = ()) -> list[Curv
     if len(places) != 1:
         raise ValueError(f"curves are drawn of one experiment on one dataset, got {sorted(places) or 'no records'}")
     base, blind = _base(records), list(blind)
+    asked = {each.measure: (each.floor, each.goal) for each in judge(base, blind)}
     found = []
     for along in ALONG:
         on = [record for record in records if _turned(record, base) in (along, "nothing")]
@@ -98,9 +104,7 @@ def curves(records: Sequence[Record], blind: Iterable[Record] = ()) -> list[Curv
         for measure in MEASURES:
             points = _points(on, along, measure, blind)
             if len(points) >= LAST:
-                asked = GOALS[base.experiment][measure]
-                floor, goal = (None if asked.floor_of else asked.floor), (None if asked.goal_of else asked.goal)
-                found.append(Curve(along, measure, points, floor, goal))
+                found.append(Curve(along, measure, points, *asked[measure]))
     return found
 
 

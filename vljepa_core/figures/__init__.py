@@ -6,7 +6,7 @@ states what it shows, takes the page's text colour, and fits a phone.
 
 from vljepa_core.figures.answers import answer_bars, caption_coverage, recall_curves
 from vljepa_core.figures.bits import plan_bits
-from vljepa_core.figures.captions import caption_grid, sample_grid
+from vljepa_core.figures.captions import caption_grid, sample_grid, written_table
 from vljepa_core.figures.categories import category_bars
 from vljepa_core.figures.comparison import metric_bars
 from vljepa_core.figures.confusion import class_accuracy, confusion_matrix
@@ -36,9 +36,9 @@ __all__ = [
     "confusion_matrix",
     "data_flow",
     "decision_tree",
+    "growth",
     "loss_curves",
     "metric_bars",
-    "growth",
     "phase_diagram",
     "plan_bits",
     "plan_sizes",
@@ -48,4 +48,5 @@ __all__ = [
     "sample_grid",
     "show",
     "timelines",
+    "written_table",
 ]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import get, setting, title
+from vljepa_core.figures.tables import html_table
 
 LEFT_OUT = "(left out: repeats a person's caption)"  # by ``records.keep``
 
@@ -58,6 +59,30 @@ def caption_grid(examples: Any, record: Any, n: int = 8, image_ids: Sequence[Any
     grid = f'<div class="grid">{"".join(cells)}</div><figcaption>{escape(note)}</figcaption>'
     body = f'<figure class="vljepa">{grid}</figure>'
     return Display(body, alt)
+
+
+def written_table(records: Sequence[Any], n: int = 8) -> Display:
+    """What several runs write for the same validation images, greedily: text alone, for images that are not at hand.
+
+    Args:
+        records: runs that were judged on the same data, a column each.
+        n: how many images, evenly spaced over those that all of them have.
+
+    Raises:
+        ValueError: no image that all of them have.
+    """
+    written = [{str(row["image_id"]): row.get("greedy") for row in get(r, "captions", [])} for r in records]
+    shared = [key for key in written[0] if all(key in captions for captions in written)]
+    if not shared:
+        raise ValueError(f"{', '.join(title(r) for r in records)}: no image that all of them wrote about")
+    wanted = [shared[i] for i in np.linspace(0, len(shared) - 1, min(n, len(shared))).round().astype(int)]
+    rows = [
+        [escape(key), *(escape(c[key]) if c[key] and c[key].strip() else _nothing(c[key]) for c in written)]
+        for key in wanted
+    ]
+    head = ["image", *(f"{escape(title(r))}<small>{escape(setting(r))}</small>" for r in records)]
+    note = f"Greedy captions for {len(wanted)} of {len(shared)} validation images, evenly spaced; none was picked."
+    return html_table(note, head, rows)
 
 
 def png_uri(pixels: np.ndarray) -> str:

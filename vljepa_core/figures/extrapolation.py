@@ -70,7 +70,7 @@ def _draw(ax: Axes, curve: Curve) -> str:
     factor = 100 if curve.measure in SHARES else 1
     at = [point.at for point in curve.points]
     ends = np.array([at[0], 2 * at[-1]])
-    for last, style in ((None, {"color": GREY}), (LAST, {"color": BLUE, "linestyle": _DASHES})):
+    for last, style in ((None, {"color": GREY}), (curve.last, {"color": BLUE, "linestyle": _DASHES})):
         start, slope = curve.line(last)
         left = curve.points[-last].at if last else ends[0]
         across = np.array([left, ends[1]])

@@ -14,7 +14,7 @@ from vljepa_core.extrapolation import ALONG, LAST, Curve
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import as_made, in_another_form, one_each_seed, set_apart, setting, settings, title
 from vljepa_core.figures.tables import NOT_APPLICABLE, NOT_MEASURED, a_line_each, bullets, html_table, with_interval
-from vljepa_core.goals import GOALS, MEASURES, SHARES, Judged, Threshold, judge
+from vljepa_core.goals import GOALS, MEASURES, Judged, Threshold, judge, number
 from vljepa_core.recipes import Recipe
 from vljepa_core.records import Record
 from vljepa_core.roofline import ISSUE_SECONDS
@@ -82,7 +82,7 @@ def _asked(name: str, threshold: Threshold) -> list[str]:
             times = "above" if value == 1 else f"{value:g} x"
             cells.append(f"{times} {', '.join(said[each] for each in of)}")
         else:
-            cells.append(("above " if threshold.above and value == threshold.floor else "") + _number(name, value))
+            cells.append(("above " if threshold.above and value == threshold.floor else "") + number(name, value))
     return cells
 
 
@@ -94,7 +94,7 @@ def _cell(runs: Sequence[Judged], threshold: Threshold) -> str:
     if not measured:
         return NOT_MEASURED
     name = measured[0].measure
-    text = _number(name, statistics.mean(judged.value for judged in measured))
+    text = number(name, statistics.mean(judged.value for judged in measured))
     if len(measured) < len(runs):
         text += f" ({len(measured)} of {len(runs)} seeds)"
     for kind, asked in (("floor", threshold.floor), ("goal", threshold.goal)):
@@ -102,7 +102,7 @@ def _cell(runs: Sequence[Judged], threshold: Threshold) -> str:
             continue
         met = [m for judged in measured if (m := getattr(judged, f"{kind}_met")) is not None]
         relative = {getattr(judged, kind) for judged in measured} - {asked, None}
-        against = f" {_number(name, statistics.mean(relative))}" if relative and len(measured) == 1 else ""
+        against = f" {number(name, statistics.mean(relative))}" if relative and len(measured) == 1 else ""
         if not met:
             said = "not measured"
         elif len(measured) == 1:
@@ -120,12 +120,6 @@ def _reached(judged: Sequence[Judged]) -> str:
         met = [m for each in judged if (m := getattr(each, f"{kind}_met")) is not None]
         words.append(f"{sum(met)} of {len(met)} {kind}s")
     return ", ".join(words)
-
-
-def _number(name: str, value: float) -> str:
-    if name in SHARES:
-        return f"{100 * value:+.1f} points" if name == "category" else f"{value:.1%}"
-    return f"{value:.3f}" if name == "greedy_cider" else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def delivered_table(records: Iterable[Record]) -> Display:
@@ -174,19 +168,20 @@ def needed_table(curves: Sequence[Curve]) -> Display:
     rows = []
     for curve in curves:
         first, last = curve.points[0], curve.points[-1]
-        (_, whole), (_, end) = curve.line(), curve.line(LAST)
-        signed = (f"{_number(curve.measure, slope)}" for slope in (whole, end))
+        (_, whole), (_, end) = curve.line(), curve.line(curve.last)
+        signed = (f"{number(curve.measure, slope)}" for slope in (whole, end))
         unit = ALONG[curve.along][0]
         rows.append([
             escape(MEASURES[curve.measure]) + f"<small>along {unit}</small>",
-            f"{_number(curve.measure, first.value)} to {_number(curve.measure, last.value)}"
+            f"{number(curve.measure, first.value)} to {number(curve.measure, last.value)}"
             f"<small>{first.at:,} to {last.at:,} {unit}</small>",
             " or ".join(dict.fromkeys(signed)),
             *(_reach(curve, value) for value in (curve.floor, curve.goal)),
         ])  # fmt: skip
     note = (
-        "If it went on like this. A line against the logarithm, through all points and through the last "
-        f"{LAST}: how far each would have to go. A prediction, and a bold one beyond a few doublings."
+        f"If it went on like this. A line against the logarithm, through all points and through the last {LAST} (of "
+        f"{LAST} the last {LAST - 1}): how far each would have to go. A prediction, and a bold one beyond a few "
+        "doublings."
     )
     head = ["measure", "measured", "per doubling", "floor reached at", "goal reached at"]
     return html_table(note, head, rows)
@@ -195,7 +190,7 @@ def needed_table(curves: Sequence[Curve]) -> Display:
 def _reach(curve: Curve, value: float | None) -> str:
     if value is None:
         return NOT_APPLICABLE
-    asked = f"<small>{_number(curve.measure, value)}</small>"
+    asked = f"<small>{number(curve.measure, value)}</small>"
     there = [point.at for point in curve.points if point.value >= value]
     if there:
         return f"{min(there):,}, measured{asked}"
