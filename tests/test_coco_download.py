@@ -26,7 +26,9 @@ from vljepa_core.datasets.coco import load_coco_folder
 from vljepa_core.datasets.coco_download import Request, download, draw_sample
 from vljepa_core.datasets.downloaded import load_downloaded
 from vljepa_core.datasets.fetch import Patience
-from vljepa_core.recipes import recipe
+from vljepa_core.interventions import RUNGS
+from vljepa_core.recipes import EXPERIMENTS, recipe
+from vljepa_core.rungs import BASE, changes_at
 
 HURRIED = Patience(attempts=3, first_wait=0.01, longest_wait=0.05, connect=2.0, stall=0.5, slowest=10_000.0)
 N = 40
@@ -235,7 +237,8 @@ def test_annotations_are_checked(tmp_path: Path, server: CocoServer, files: dict
 
 def cli(folder: Path, server: CocoServer, images: int) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "VLJEPA_DATA": str(folder)}
-    command = [sys.executable, "-m", "vljepa_core", "data", "coco", "--images", str(images), "--base-url", server.url]
+    command = [sys.executable, "-m", "vljepa_core", "data", "coco", "--images", str(images)]
+    command += ["--sizes", "64", "--base-url", server.url]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -417,6 +420,11 @@ def test_data_coco_is_what_a_run_uses(data_dir: Path, server: CocoServer, capsys
         load_dataset("coco", recipe("run2", "smoke"), data_dir / "cache")
     assert main(["data", "coco", "--images", str(N), "--base-url", server.url]) == 0
     out = capsys.readouterr().out
+    asked = [recipe(name, "paper") for name in EXPERIMENTS if name != "test0"]  # that draws its shapes
+    asked += [recipe(BASE, "paper", **changes_at(name, "paper")) for name in RUNGS]
+    for size in {each.image_size for each in asked}:  # `make data` and the printed commands, one after the other
+        found = load_dataset("coco", recipe("run2", "paper", image_size=size), data_dir / "cache")
+        assert found.images.shape[1:3] == (size, size)
     changes = {k: v for k, v in TINY.items() if k != "image_size"}
     settings = [f"{k}={v}" for k, v in {**changes, "patch_size": 16, "epochs": 1, "warmup_epochs": 0}.items()]
     assert main(["run", "run2", "--scale", "smoke", "--data", "coco", "--no-estimate", "--set", *settings]) == 0

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from vljepa_core.files import data_dir
 
+SIZES = (64, 128)  # that the recipes ask for: the study's, and what a frozen EfficientNet-Lite0 is shown
+
 
 def add_data_command(commands: argparse._SubParsersAction) -> None:
     """Add ``data`` and what belongs to it to the command line."""
@@ -23,7 +25,11 @@ def add_data_command(commands: argparse._SubParsersAction) -> None:
     coco.add_argument("--seed", type=int, default=42, help="of the sample (default 42)")
     coco.add_argument("--split", default="train2017", help="train2017 (default) or val2017")
     coco.add_argument(
-        "--sizes", type=int, nargs="+", action="extend", help="sides in pixels, such as 96 128 (default 64)"
+        "--sizes",
+        type=int,
+        nargs="+",
+        action="extend",
+        help="sides in pixels (default 64 128: the study's, and that of Run 6)",
     )
     coco.add_argument("--preprocess", nargs="+", action="extend", help="squash (as published; default), crop")
     coco.add_argument("--root", type=Path, help="folder with the official zips, or what is in them")
@@ -64,7 +70,7 @@ def coco_command(options: argparse.Namespace) -> int:
         options.images,
         options.seed,
         options.split,
-        tuple(dict.fromkeys(options.sizes or [64])),
+        tuple(dict.fromkeys(options.sizes or SIZES)),
         tuple(dict.fromkeys(options.preprocess or ["squash"])),
         options.root,
         sha256=options.sha256,
