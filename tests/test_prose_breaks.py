@@ -13,6 +13,18 @@ from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
 
 
+def test_chapter_9_says_what_rungs_cost() -> None:
+    seeds, text = recorded_rungs("flickr8k"), chapter(9)
+    least = {name: min(r.provenance["train_seconds"] for r in records) for name, records in seeds.items()}
+    assert f"the published recipe takes {least['published']:.0f} s on one core." in text
+    assert f"take less ({least['pretrained_direct']:.0f} s, read directly;" in text
+    run5, run6 = least["run5"], least["run6_pieces"]
+    assert f"Run 5 about as much ({run5:.0f} s) and Run 6, in pieces of words, less than half ({run6:.0f} s)." in text
+    assert run6 < least["published"] / 2
+    assert f"takes {least['hinge']:.0f} s, fine-tuning the network {least['finetuned_direct']:.0f} s." in text
+    assert {seeds[name][0].provenance["threads"] for name in ("published", "run5", "run6_pieces", "hinge")} == {1}
+
+
 def test_chapter_9_says_what_the_rungs_do() -> None:
     seeds = recorded_rungs("flickr8k")
     rungs = {name: records[0] for name, records in seeds.items()}
