@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from vljepa_core import runs, tokenizer
+from vljepa_core import auxiliary_losses, runs, tokenizer
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.interventions import BUDGET, COMBINED, RUNGS, SINGLE
 from vljepa_core.model.decoder import SPACE
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.objectives import Captioning, Part, caption_loss
+from vljepa_core.objectives import WHOLE, Captioning, Part, caption_loss
 from vljepa_core.recipes import DEFAULTS, RecipeError, recipe
 from vljepa_core.resident import SHIFT, Resident, TrainingResident, moved
 from vljepa_core.train import Trainer, parameter_groups
@@ -244,6 +245,21 @@ def test_text_first_is_decoded_under_the_mean_plan_and_teaches_no_plan() -> None
     model, objective, batch = batch_of(align_weight=1.0, pretrain="text", pretrain_epochs=1)
     objective.loss(model, *batch)[0].backward()
     assert model.predictor.queries.grad.abs().sum() > 0, "alignment teaches the plan meanwhile"
+
+
+def test_lejepa_is_likeness_of_two_views_and_a_little_of_the_normal_distribution(monkeypatch) -> None:
+    """By hand: views (1, 2) and (3, 6) differ by 4 and 16 in square, mean 10; SIGReg stood in for by a mean, 3."""
+    tokens = iter(
+        [torch.tensor([[[0.0, 1.0], [2.0, 3.0]]]), torch.tensor([[[3.0, 6.0]]])]
+    )  # mean tokens (1, 2), (3, 6)
+    heads = SimpleNamespace(views=lambda x: x)
+    model = SimpleNamespace(look=lambda view: next(tokens), auxiliary=heads)
+    monkeypatch.setattr(auxiliary_losses, "view", lambda images: images)
+    monkeypatch.setattr(auxiliary_losses, "sigreg", lambda z: z.mean())
+    of = SimpleNamespace(recipe=recipe("run2", "smoke"))
+    total, parts = Captioning._lejepa(of, model, torch.zeros(1, 8, 8, 3, dtype=torch.uint8), WHOLE)
+    assert total.item() == pytest.approx(0.95 * 10 + 0.05 * 3)
+    assert (parts["lejepa_alike"].item(), parts["lejepa_normal"].item()) == (10.0, 3.0)
 
 
 def test_lejepa_trains_the_encoder_alone_and_then_it_is_frozen() -> None:

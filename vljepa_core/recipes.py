@@ -75,7 +75,7 @@ class Recipe:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on CUDA alone; see train.precision_of
     compile: bool = False  # the training step through torch.compile, on CUDA with CUDA graphs
     # interventions (chapter "What breaks the collapse"); every default is the published recipe
-    visual: str = "vit"  # or a network by name: efficientnet_lite0, timm:NAME, open_clip:NAME (model/networks)
+    visual: str = "vit"  # or a network by name: efficientnet_lite0, timm:NAME, open_clip:NAME/TAG (model/networks)
     visual_weights: Literal["pretrained", "random"] = "pretrained"  # of that network
     visual_training: Literal["trained", "frozen"] = "trained"  # frozen: after pretraining, if there is any
     encoder_rate: float = 1.0  # the visual encoder's learning rate, as a multiple of the others'
@@ -168,7 +168,7 @@ class Recipe:
         network = self.visual != "vit"
         need(
             not network or self.visual == "efficientnet_lite0" or self.visual.startswith(("timm:", "open_clip:")),
-            f"visual={self.visual!r} is none of vit, efficientnet_lite0, timm:NAME, open_clip:NAME",
+            f"visual={self.visual!r} is none of vit, efficientnet_lite0, timm:NAME, open_clip:NAME/TAG",
         )
         need(
             network or self.visual_weights == "pretrained",
