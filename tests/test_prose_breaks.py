@@ -13,6 +13,21 @@ from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
 
 
+def test_chapter_9_says_which_parts_of_run_5_cost() -> None:
+    text, costs = chapter(9), {}
+    for data in ("flickr8k", "scenes"):
+        rungs = {n: [r.value("infonce") for r in records] for n, records in recorded_rungs(data).items()}
+        parts = [name for name in rungs if name.startswith("run5_without_")]
+        costs[data] = {n for n in parts if all(a > b for a, b in zip(rungs[n], rungs["run5"], strict=True))}
+        for name, words in (("centred_pixels", "centred pixels ({} bits without)"), ("shifts", "shifts ({})"),
+                            ("plain_loss", "the plain loss ({})")):  # fmt: skip
+            told = words.format(listed(f"{x:.2f}" for x in rungs[f"run5_without_{name}"]))
+            assert (told in text) == (f"run5_without_{name}" in costs[data])
+    assert costs["flickr8k"] == {"run5_without_centred_pixels"}
+    assert costs["scenes"] >= {"run5_without_shifts", "run5_without_plain_loss"} and "none does so on both." in text
+    assert not costs["flickr8k"] & costs["scenes"]
+
+
 def test_chapter_9_says_what_rungs_cost() -> None:
     seeds, text = recorded_rungs("flickr8k"), chapter(9)
     least = {name: min(r.provenance["train_seconds"] for r in records) for name, records in seeds.items()}
