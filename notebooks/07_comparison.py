@@ -79,6 +79,14 @@ majorities = {
 figures.metric_bars("accuracy", [records["test3"]], probes, baselines=majorities)
 
 # %% [markdown]
+# **Every number, on photographs.** The recorded captioning runs at scale `laptop`: what the study reported of its own, and what the probes of the next chapter tell of their plans.
+
+# %%
+seeds = [[r for r in photographs if r.experiment == name] for name in ("run1", "run2", "run3", "run4", "run5", "run6")]
+twins = [r for name in ("run1", "run2", "run3", "run4", "run5") for r in vljepa_core.recorded(f"{name}_blind")]
+report.runs_table(seeds, twins)
+
+# %% [markdown]
 # ## The decision tree
 #
 # The study's tree, with the path that this build's verdicts take. Published, it ran down to the box "Bottleneck capacity insufficient". This book puts that

@@ -11,9 +11,10 @@ import pytest
 from vljepa_core import report
 from vljepa_core.datasets.dataset import Dataset
 from vljepa_core.figures.reading import setting
+from vljepa_core.figures.units import number, unit_of
 from vljepa_core.published import PUBLISHED, Baseline
 from vljepa_core.recipes import STUDY, recipe
-from vljepa_core.records import Record
+from vljepa_core.records import Record, recorded
 
 
 def make_record(seed: int = 0, data: str = "scenes", cosine: float = 0.9, **changes) -> dict:
@@ -70,6 +71,21 @@ def test_published_numbers_are_those_of_the_study():
     with pytest.raises(TypeError):
         PUBLISHED["run2"].metrics["train_loss"] = None
     assert [b.value for b in PUBLISHED["run2"].baselines["train_loss"]] == [1.040, 0.878]
+
+
+def test_runs_stand_side_by_side_with_every_published_metric_and_every_probe() -> None:
+    groups = [[r for r in recorded(name) if r.data == "flickr8k"] for name in ("run2", "run6")]
+    rows = rows_of(report.runs_table([*groups, []]))
+    assert rows["result"] == ["Run 2 flickr8k, laptop, seeds 0, 1, 2", "Run 6 flickr8k, laptop, seeds 0, 1, 2"]
+    assert not any("not measured" in cell for name, row in rows.items() if "gain" not in name for cell in row)
+    reported = {n for run in ("run2", "run3", "run4") for n in PUBLISHED[run].metrics} - {"seconds", "parameters"}
+    for name in (*reported, *report.results.ROWS["probes"], "probe_plan"):
+        if name == "gain_over_blind":
+            continue
+        row = rows[f"{unit_of(name).label} {unit_of(name).unit}".strip()]
+        for cell, seeds in zip(row, groups, strict=True):
+            mean = np.mean([r.metrics[name]["value"] for r in seeds])
+            assert cell.startswith(number(name, mean)), (name, cell)
 
 
 def test_what_the_study_did_not_report_and_repeats_what_is_shown_is_folded() -> None:

@@ -33,7 +33,14 @@ from vljepa_core.report.breaks import (
     values_table,
 )
 from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
-from vljepa_core.report.results import category_table, probe_table, results_table, verdict, verdict_table
+from vljepa_core.report.results import (
+    category_table,
+    probe_table,
+    results_table,
+    runs_table,
+    verdict,
+    verdict_table,
+)
 from vljepa_core.report.setting import dataset_table, recipe_table
 
 __all__ = [
@@ -62,6 +69,7 @@ __all__ = [
     "rate_verdict",
     "recipe_table",
     "results_table",
+    "runs_table",
     "rung_summary",
     "rung_table",
     "useful_table",

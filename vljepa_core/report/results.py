@@ -68,6 +68,11 @@ _AT_ONCE = (
     "plan_rank",
     *_COST,
 )
+# Where runs stand beside each other: what the study reported, and what it could have.
+_SIDE_BY_SIDE = ("greedy_unique", "sampled_unique", "greedy_unique_words", "sampled_unique_words",
+                 "reference_unique_words",
+                 "greedy_overlap", "sampled_overlap", "greedy_content_match", "sampled_content_match", "greedy_bleu4",
+                 "greedy_cider", "train_loss", "val_loss", "plan_cosine", "plan_rank")  # fmt: skip
 _BASELINES_AT_ONCE = 3  # in a cell
 # A classifier's metric -> how a probe's metric of the same kind ends.
 _OF_CLASSES = {"accuracy": "", "balanced_accuracy": "_balanced"}
@@ -181,6 +186,27 @@ def probe_table(record: Any, recorded: Iterable[Any] = (), blind: Iterable[Any] 
     if (found := metric(record, "image_r1")) is not None:
         caption += f" Retrieval among {found['n']} images of this build; InfoNCE can show at most "
         caption += f"{math.log2(metric(record, 'infonce')['n']):.1f} bits there."
+    return html_table(caption, head, rows)
+
+
+def runs_table(experiments: Iterable[Sequence[Any]], blind: Iterable[Any] = ()) -> Display:
+    """Captioning experiments side by side: what the study reported of each, every probe, and the category.
+
+    Args:
+        experiments: each as its seeds at one place; one without a record is left out.
+        blind: trained blind models; a run that has its partner among them gets its gain over it.
+    """
+    blind = list(blind)
+    groups = [[with_gain(run, blind) for run in runs] for runs in experiments if runs]
+    head = ["result", *(f"{escape(title(runs[0]))}<small>{escape(settings(runs))}</small>" for runs in groups)]
+    rows = [["verdict", *(_verdicts(runs) for runs in groups)]]
+    for name in (*_SIDE_BY_SIDE, *ROWS["probes"], "probe_majority", "probe_untrained", "probe_plan"):
+        unit = unit_of(name).unit
+        label = escape(unit_of(name).label) + (f"<small>{escape(unit)}</small>" if unit else "")
+        rows.append([label, *(_cell(runs, name) for runs in groups)])
+    places = dict.fromkeys(get(run, "data") for runs in groups for run in runs)
+    caption = f"Captioning runs side by side, on {', '.join(places) or 'nothing'}: captions, losses, plans."
+    caption += " In brackets: 95% interval over images; of several seeds, from the lowest end to the highest."
     return html_table(caption, head, rows)
 
 
