@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import vljepa_core
@@ -262,6 +263,15 @@ def test_two_processes_share_one_run(tmp_path: Path) -> None:
     assert [process.returncode for process in both] == [0, 0]
     assert len(list(tmp_path.glob("runs/*/*/record.json"))) == 1
     assert sum("waiting for it" in message for message in messages) <= 1
+
+
+def test_a_finished_run_is_loaded_without_waiting_for_whoever_else_loads_it(data_dir: Path, capfd) -> None:
+    """Notebooks that are run side by side load the same runs, and a page shows no word of it."""
+    first = runs.run("run4", "smoke", "shapes", **TINY)
+    capfd.readouterr()
+    with FileLock(runs.prepare("run4", "smoke", "shapes", **TINY).folder / "lock"):  # held by another loader
+        assert runs.run("run4", "smoke", "shapes", **TINY) == first
+    assert capfd.readouterr() == ("", "")
 
 
 # --- damage --------------------------------------------------------------------------------------

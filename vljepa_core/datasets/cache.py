@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from vljepa_core.files import writable, write_atomically
 
 FORMAT = 1
+QUIET_SECONDS = 10.0  # of waiting for another process: notebooks that are run side by side want one dataset
 # Up to this size every opening checks the SHA-256 of all pixels (about a second); a larger file is only
 # checked in full when its size or time of change is not the one noted when it was built.
 FULL_CHECK_BYTES = 2**30
@@ -83,11 +84,11 @@ def replace(stem: Path, key: dict[str, Any], row_shape: tuple[int, ...], build: 
 
 @contextlib.contextmanager
 def locked(stem: Path) -> Iterator[None]:
-    """Alone with the files of ``stem``; waits, and says so, while another process is."""
+    """Alone with the files of ``stem``; waits while another process is, and says so if that takes long."""
     writable(stem.parent)
     lock = FileLock(_file(stem, ".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=QUIET_SECONDS)
     except Timeout:
         _say(f"another process is building {_file(stem, '.npy')}; waiting for it")
         lock.acquire()
