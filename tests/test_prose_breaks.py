@@ -70,7 +70,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert {r.verdict["label"] for r in seeds["pretrained"]} == {"FAIL"} and max(written["pretrained"]) < 0.05 * 200
     for name, said in (
         ("pretrained_direct", "its tokens directly"),
-        ("run6", "adds them to that network"),
+        ("run6", "changes to that network"),
         ("run5", "from nothing"),
     ):
         values = sorted(r.value("infonce") for r in seeds[name])
