@@ -240,23 +240,9 @@ COMBINED: dict[str, Rung] = {
         "Run 5, plans told from 1,024 earlier captions as well", dict(**RUN5, align_memory=1_024), True,
         "Where plans do read the picture, a harder question asks for finer differences: a few more bits than Run 5.",
     ),
-    # Changes that are not part of Run 5 and broke the collapse alone on scenes, or promise better tokens or text.
-    "run5_stem": Rung(
-        "Run 5 with a convolutional stem", dict(**RUN5, stem="convolutions"), True,
-        "Here something does ask for better tokens, and convolutions find edges sooner than patches: a few tenths of a "
-        "bit more.",
-    ),
     "run5_pieces": Rung(
         "Run 5, pieces of words instead of bytes", dict(**RUN5, vocab_size=1_024), True,
         "As for Run 6, the decoder is past spelling sooner: a few tenths of a bit more, and fewer bits to a caption.",
-    ),
-    "run5_align_first": Rung(
-        "Run 5, alignment and words alone for two epochs", dict(**RUN5, pretrain="align", pretrain_epochs=2), True,
-        "A quarter of the steps for the plan alone. As many bits, and a language that is learned less well.",
-    ),
-    "run5_vicreg": Rung(
-        "Run 5 and VICReg", dict(**RUN5, vicreg_weight=0.5), True,
-        "Normalised over images plans are spread already; no more bits than Run 5, perhaps fewer.",
     ),
     "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
     "run6_without_memory": Rung(
