@@ -240,6 +240,10 @@ COMBINED: dict[str, Rung] = {
         "Run 5, plans told from 1,024 earlier captions as well", dict(**RUN5, align_memory=1_024), True,
         "Where plans do read the picture, a harder question asks for finer differences: a few more bits than Run 5.",
     ),
+    "run5_pieces": Rung(
+        "Run 5, pieces of words instead of bytes", dict(**RUN5, vocab_size=1_024), True,
+        "As for Run 6, the decoder is past spelling sooner: a few tenths of a bit more, and fewer bits to a caption.",
+    ),
     "run6": Rung("all of Run 6", RUN6, True, "Good tokens, a short way, and a reason to use them."),
     "run6_without_memory": Rung(
         "Run 6 without memory", without(RUN6, "decoder_memory"), True,
