@@ -123,7 +123,7 @@ def test_a_rung_breaks_the_collapse_or_does_not_and_as_expected_or_not() -> None
 def test_every_rung_has_its_group() -> None:
     names = {group: [name for name in RUNGS if rungs.group_of(name) == group] for group in rungs.GROUPS}
     assert all(names.values()) and sum(map(len, names.values())) == len(RUNGS)
-    assert names["combination"] == ["run5", "run5_align_memory"]
+    assert names["combination"] == ["run5", "run5_align_memory", "run5_pieces"]
     assert {"pretrained", "run6"} <= set(names["given encoder"])
     assert {rungs.whole_of(name) for name in names["one part left out"]} == {"run5", "run6"}
     assert not any(rungs.whole_of(name) for name in RUNGS if name not in names["one part left out"])

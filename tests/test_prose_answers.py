@@ -10,6 +10,7 @@ from vljepa_core import ladder
 from vljepa_core.blind import bits_apart, gain_over_blind, with_gain
 from vljepa_core.extrapolation import curves
 from vljepa_core.goals import GOALS, judge
+from vljepa_core.recipes import differing
 from vljepa_core.records import recorded
 from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
@@ -54,6 +55,24 @@ def test_readme_and_chapter_10_say_what_the_published_plan_brings() -> None:
     words = {name: [np.mean([len(c["greedy"].split()) for c in r.captions if "greedy" in c])
                     for r in (first[name], four[name])] for name in first}  # fmt: skip
     assert all(longer > before for longer, before in words.values()), "and longer"
+
+
+def test_8_kb_as_more_vectors_reach_every_floor_and_bring_no_more() -> None:
+    (run,) = recorded_sweep("more_vectors")
+    assert (run.recipe["plan_vectors"], run.recipe["dim"], run.seed) == (32, 128, 0)
+    assert differing(run.recipe, in_pieces("run6")[0].recipe) == ["plan_vectors"]
+    judged = {j.measure: j for j in judge(run, in_pieces("run5_blind")) if j.applies}
+    assert all(each.floor_met for each in judged.values())
+    bits = "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**run.metrics["infonce"])
+    cider, distinct = f"{run.value('greedy_cider'):.3f}", f"{run.value('greedy_unique'):.1%}"
+    text = chapter(10)
+    assert (
+        f"So it came: {bits}, {distinct} of the captions distinct, CIDEr {cider}, and every floor is reached." in text
+    )
+    assert f"8 KB bring Run 6 {bits} and every floor (one seed)" in readme()
+    assert run.provenance["precision"] == "float32" and "one seed, computed in float32)" in text
+    before = in_pieces("run6")[0].metrics["infonce"]
+    assert before["low"] < run.value("infonce") < before["high"], "twice the vectors bring no more"
 
 
 def test_on_photographs_that_nothing_was_chosen_on_both_reach_every_floor_again() -> None:
@@ -374,10 +393,16 @@ def test_chapter_10_says_where_run_5_goes() -> None:
 
 
 def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
-    grown = [record for record in recorded_sweep("curves_scenes") if record.experiment == "run5"]
+    everything = [record for record in recorded_sweep("curves_scenes") if record.experiment == "run5"]
+    grown = [record for record in everything if record.dataset["n_train"] == 4_000]
     by_steps = {r.provenance["steps"]: ladder.rungs([r])[0] for r in grown}
     assert sorted(by_steps) == [500, 1_000, 2_000] == sorted(r.provenance["steps"] for r in grown)
+    few = {r.dataset["n_train"]: ladder.rungs([r])[0].delivered for r in everything if r not in grown}
+    assert f"in place of 4,000, and as many steps, it is {few[1_000]:.1%}." in chapter(10)
+    pieces = [ladder.rungs([r])[0] for r in recorded_rungs("scenes")["run5_pieces"]]
     text = chapter(10)
+    shares, bits = listed(f"{r.delivered:.1%}" for r in pieces), listed(f"{r.text_bound.value:.1f}" for r in pieces)
+    assert f"bring it to {shares} after 1,000 steps" in text and f"at least {bits} bits by the loss." in text
     shares = listed(f"{by_steps[steps].delivered:.1%}" for steps in sorted(by_steps))
     assert f"as was expected: {shares} of what can be shown with 500, 1,000 and 2,000" in text
     goal = GOALS["run5"]["delivered"].goal

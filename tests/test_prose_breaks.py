@@ -57,9 +57,9 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     alone = [name for name in rungs if name in SINGLE and "visual" not in SINGLE[name].changes]
     assert not any(broke(seeds[name]) for name in alone)
     front = readme()
-    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 58
+    assert {len(records) for records in seeds.values()} == {3} and len(seeds) == 59
     assert "(about a thousand steps; three seeds)" in text
-    assert "with three seeds; there are fifty-eight, on photographs and on composed scenes." in front
+    assert "with three seeds; there are fifty-nine, on photographs and on composed scenes." in front
     written = {name: [round(r.value("greedy_unique") * len(r.captions)) for r in seeds[name]] for name in seeds}
     few = listed(str(n) for n, r in zip(written["pretrained"], seeds["pretrained"], strict=True) if broke([r]))
     assert f"with {of_seeds('pretrained')} where the plan reads it as published ({few} different captions" in front
@@ -110,6 +110,13 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
         f"run5_without_{p}" for p in ("alignment", "batch_norm")
     }
     assert f"instead of 32 brings no more ({each['run5_align_memory']})" in text
+    on_scenes = [r.value("infonce") for r in recorded_rungs("scenes")["run5_pieces"]]
+    there = listed(f"{x:.2f}" for x in on_scenes)
+    assert f"On scenes they do, with every seed ({there}), on photographs not ({each['run5_pieces']})." in text
+    assert min(on_scenes) > max(r.value("infonce") for r in recorded_rungs("scenes")["run5"])
+    assert {r.provenance["precision"] for d in ("scenes", "flickr8k") for r in recorded_rungs(d)["run5_pieces"]} == {
+        "float32"
+    }
     (stale,) = recorded_sweep("stale_pairs")
     assert (
         stale.recipe["align_memory"] == 1_024 and f"left {stale.value('infonce'):.2f} bits of {bits['run5']} (" in text
@@ -126,7 +133,8 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     assert f"The plans of both differ from picture to picture ({min(spread):.0%} of their variance or more)" in text
     in_full = {name for name, records in seeds.items() if {r.provenance["precision"] for r in records} == {"float32"}}
     assert (
-        in_full == {along, itself} and "(These two rungs were computed in float32, as on composed scenes, the" in text
+        in_full == {along, itself, "run5_pieces"}
+        and "(These two rungs were computed in float32, as on composed scenes, the" in text
     )
     assert all(r.provenance["precision"] == "bfloat16" for n in seeds.keys() - in_full for r in seeds[n])
     nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
@@ -135,7 +143,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
 
 def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     found = recorded_rungs("scenes")
-    assert len(found) == 58 and all([r.seed for r in found[name]] == [0, 1, 2] for name in found)
+    assert len(found) == 59 and all([r.seed for r in found[name]] == [0, 1, 2] for name in found)
     each = {
         name: listed(f"{r.value('infonce'):.2f}".replace("-0.00", "0.00") for r in records)
         for name, records in found.items()
