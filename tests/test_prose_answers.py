@@ -397,8 +397,14 @@ def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
     grown = [record for record in everything if record.dataset["n_train"] == 4_000]
     by_steps = {r.provenance["steps"]: ladder.rungs([r])[0] for r in grown}
     assert sorted(by_steps) == [500, 1_000, 2_000] == sorted(r.provenance["steps"] for r in grown)
-    few = {r.dataset["n_train"]: ladder.rungs([r])[0].delivered for r in everything if r not in grown}
-    assert f"in place of 4,000, and as many steps, it is {few[1_000]:.1%}." in chapter(10)
+    by_images = {c.along: c for c in curves(everything) if c.measure == "delivered"}["n_train"].points
+    run6 = [r for r in recorded_sweep("curves_scenes") if r.experiment == "run6"]
+    beside = {c.along: c for c in curves(run6) if c.measure == "delivered"}["n_train"].points[:3]
+    assert [p.at for p in by_images] == [p.at for p in beside] == [1_000, 2_000, 4_000]
+    told, others = (listed(f"{p.value:.1%}" for p in points) for points in (by_images, beside))
+    assert f"as many steps it is {told}, so that images bring less than to Run 6 ({others}), against" in chapter(10)
+    gained, theirs = (points[-1].value - points[0].value for points in (by_images, beside))
+    assert gained < theirs
     pieces = [ladder.rungs([r])[0] for r in recorded_rungs("scenes")["run5_pieces"]]
     text = chapter(10)
     shares, bits = listed(f"{r.delivered:.1%}" for r in pieces), listed(f"{r.text_bound.value:.1f}" for r in pieces)

@@ -201,7 +201,7 @@ def runs_table(experiments: Iterable[Sequence[Any]], blind: Iterable[Any] = ()) 
     head = ["result", *(f"{escape(title(runs[0]))}<small>{escape(settings(runs))}</small>" for runs in groups)]
     rows = [["verdict", *(_verdicts(runs) for runs in groups)]]
     for name in (*_SIDE_BY_SIDE, *ROWS["probes"], "probe_majority", "probe_untrained", "probe_plan"):
-        unit = unit_of(name).unit
+        unit = unit_of(name).unit + " per byte" * (name in ("train_loss", "val_loss"))
         label = escape(unit_of(name).label) + (f"<small>{escape(unit)}</small>" if unit else "")
         rows.append([label, *(_cell(runs, name) for runs in groups)])
     places = dict.fromkeys(get(run, "data") for runs in groups for run in runs)
