@@ -173,11 +173,11 @@ def run(
     on = distributed.join(choose_device(device))
     if distributed.rank() > 0:
         return _help(prepared, on)
+    lock = FileLock(writable(prepared.folder) / "lock")
     if not fresh and (record := finished_record(prepared.folder)) is not None:  # several may load it at once
         distributed.agree(False)
         distributed.agree()
         return record
-    lock = FileLock(writable(prepared.folder) / "lock")
     try:
         held = lock.acquire(blocking=False)
     except Timeout:
