@@ -110,6 +110,12 @@ def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
     assert chance.low < 1 and "not told from chance by the interval of its first seed" in text
     shares = [f"{in_pieces(name)[0].value('image_r1'):.1%}" for name in ("run6", "run5")]
     assert f"Among 989 pictures 83 times chance is {shares[0]} of the captions, 11 times {shares[1]}." in text
+    assert f"a caption finds its own picture among 989 in {in_pieces('run6')[0].value('image_r1'):.0%} of cases" in text
+    both = 0
+    for run in in_pieces("run5"):
+        low = {each.measure: each.low for each in judge(run, blind)}
+        both += low["retrieval"] > 1 and low["gain_over_blind"] > 0
+    assert both == 2 and "only in the longer runs that follow, with two seeds of three." in text
     again = {r.experiment: r for r in recorded_sweep("resplit")}
     second = next(j for j in judge(again["run5"], [again["run5_blind"]]) if j.measure == "retrieval")
     assert second.low < 1 and f"Run 5's retrieval, {second.value:.0f} times chance [{second.low:.0f}," in text

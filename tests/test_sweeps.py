@@ -25,7 +25,8 @@ from vljepa_core.commands import sweep
 from vljepa_core.commands.sweep import Pace, Run, minutes, parse_lists
 from vljepa_core.files import data_dir as where
 from vljepa_core.jobs import Cluster, Job, Work, run_jobs
-from vljepa_core.recipes import RecipeError, changes_of, recipe
+from vljepa_core.rate_record import recorded_curves
+from vljepa_core.recipes import RecipeError, changes_of, differing, recipe
 from vljepa_core.records import read_record, recorded_path
 
 QUICK = {**TINY, "epochs": 1, "warmup_epochs": 0}
@@ -82,6 +83,14 @@ def test_the_sweeps_that_come_along_are_good() -> None:
     assert files
     for file in files:
         assert sweeps.points(sweeps.read_sweep(file)), file
+
+
+def test_the_captioners_that_were_cut_are_those_of_their_sweep() -> None:
+    asked = sweeps.points(sweeps.read_sweep(REPOSITORY / "sweeps" / "nested.toml"))
+    recipes = [recipe(point.experiment, point.scale, **point.changes).to_dict() for point in asked]
+    recorded = [curve.recipe for curve in recorded_curves()]
+    assert len(recipes) == len(recorded) == 3
+    assert all(any(not differing(one, other) for other in recipes) for one in recorded)
 
 
 @pytest.mark.parametrize(
