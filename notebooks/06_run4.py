@@ -55,41 +55,34 @@ report.results_table("run4", record, recorded, trivial=trivial, blind=[blind])
 # %% [markdown]
 # ## How we know
 #
-# The lines belong to the training loss: what an image-blind model reaches that knows every training caption of this build by heart, and
-# what label smoothing leaves even to a model that knows every byte. A training loss above the upper line is no sign of an image
-# having been read. Dotted: the same decoder, trained in the same way without sight of any image.
+# Lines and dots as in [Run 1](02_run1): the solid lines belong to the training loss, dotted is the same decoder, trained in the same way
+# without sight of any image. A training loss above the upper line is no sign of an image having been read.
 
 # %%
 figures.loss_curves(record, recorded, references=baselines.loss_floors(run.recipe, run.examples), blind=blind)
 
 # %% [markdown]
-# **The collapse, epoch by epoch.** A plan that depends on the image differs between images: the mean cosine between
-# the plans of different images is below 1, their effective rank (over how many directions they spread) above 1, and the share of the plan's variance that lies
-# between images above 0. A decoder that uses the plan then writes different captions for different pictures. The last
-# panel is the gradient norm that reaches the visual encoder: where it vanishes while the loss is still high, the encoder gets hardly any signal about the image. A cosine near 1 need not mean identical plans, and a low one need not mean rich ones (two opposite clusters
-# have a low cosine and rank 1): read the panels together.
+# **The collapse, epoch by epoch.** Of a collapsed plan the cosine between images is 1, the effective rank 1 and the share of variance between images 0; a
+# decoder that does not use it writes one caption. How far each panel may be believed is said in [Run 1](02_run1).
 
 # %%
 figures.collapse_metrics(record, recorded)
 
 # %% [markdown]
-# **When it happens.** The epochs above are too coarse for what may be over within the first. Here the same few validation images are looked at
-# after 0, 1, 2, 4, 8, ... steps: when the plans come together, when the decoder learns text, and what gradient the encoder is left with.
+# **When it happens**: the same after 0, 1, 2, 4, 8, ... steps, on a few validation images.
 
 # %%
 figures.collapse_timeline(record)
 
 # %% [markdown]
-# **Captions under their pictures**, evenly spaced over the validation images, none picked. *Reference* is the caption drawn for
-# the picture, *greedy* takes the likeliest byte at every step, *t = 0.7* samples.
+# **Captions under their pictures**, evenly spaced over the validation images, none picked.
 
 # %%
 figures.caption_grid(run.examples["val"], record)
 
 # %% [markdown]
-# **Beside answers that need no decoder.** Everything is scored against the same references, of which one human's caption is held out, to
-# stand as an answer itself. *Nearest* repeats what was said of the training image that is nearest to the picture: by its pixels, or by
-# its plan. If the plan held the picture, its neighbours would be worth more than those by pixels.
+# **Beside answers that need no decoder**, scored against the same references. *Nearest* repeats what was said of the training image that is
+# nearest to the picture: by its pixels, or by its plan.
 
 # %%
 figures.answer_bars(
@@ -101,14 +94,9 @@ figures.answer_bars(
 # %% [markdown]
 # ## Does the decoder use the plan?
 #
-# Every one of up to 200 validation captions is scored under the plan of every one of these images. A decoder that ignores its plan finds a
-# caption equally likely whatever the image, and is then exactly at chance in every row: ties count as chance.
-#
-# *InfoNCE* bounds from below the bits that plan and caption share; it can show no more than $\log_2$ of the number of images. The *gain* is what
-# the plan saves per caption against the same decoder trained without sight of any image. It compares two trainings: its interval covers the
-# sampling of images, not the randomness of training, so believe a gain only where InfoNCE is above 0 too. The
-# *shuffle gap* is what another image's plan costs. It tells whether the decoder reacts to its plan, not how much it learns from
-# it, since a confident error can cost any number of bits.
+# Each of up to 200 validation captions is scored under the plan of every one of their images, and ties count as chance. *InfoNCE* bounds from below the bits that plan and caption
+# share; the *gain* is what the plan saves per caption against the decoder without sight; the *shuffle gap* is what another image's plan costs.
+# What each can tell, and what it can't: [Run 1](02_run1).
 
 # %%
 blinds = [*vljepa_core.recorded("run4_blind"), blind]
