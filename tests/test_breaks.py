@@ -462,6 +462,27 @@ def test_a_rung_is_useful_where_both_retrieval_and_gain_leave_nothing() -> None:
     assert "no rung" in report.useful_table(found, []).html
 
 
+def test_what_is_added_to_a_combination_is_held_against_the_nearest_one_and_every_seed_of_it() -> None:
+    def whole(name: str, *bits: float) -> list[Record]:
+        return seeds(*bits, recipe=rungs.changes_at(name, "laptop"))
+
+    def adding(bits: float, name: str, **more: object) -> Record:
+        values = recipe("run5", "laptop", **{**rungs.changes_at(name, "laptop"), **more}).to_dict()
+        return made_up("run5", bits=bits, recipe=values)
+
+    found = {"run5": whole("run5", 0.7, 0.4), "run5_pieces": whole("run5_pieces", 0.5, 0.6), "align": seeds(0.0)}
+    dearer = adding(0.65, "run5_pieces", stem="convolutions")
+    dearer = dataclasses.replace(dearer, captions=[{**c, "nats": c["nats"] + math.log(2)} for c in dearer.captions])
+    table = report.added_table([adding(0.9, "run5", input_dropout="word"), dearer], found)
+    assert cells(table, "input_dropout=word all of Run 5") == [
+        "0.90 [0.86, 0.94]", "0.70, 0.40", "+0.00 [+0.00, +0.00]", "25.0% (50 of 200)", "up"
+    ]  # fmt: skip
+    assert cells(table, "stem=convolutions Run 5, pieces of words")[1:3] == ["0.50, 0.60", "+1.00 [+1.00, +1.00]"]
+    assert cells(table, "stem=convolutions")[-1] == "no", "0.05 above one seed and 0.15 above the other"
+    assert cells(report.added_table([adding(0.3, "run5_pieces", vicreg_weight=0.5)], found), "vicreg")[-1] == "down"
+    assert "none is recorded" in report.added_table([dearer], {"align": seeds(0.0)}).html
+
+
 def test_other_values_have_a_row_each_named_by_what_sets_them_apart() -> None:
     strong = [made_up(bits=b, seed=seed, recipe={"align_weight": 3.0}) for seed, b in enumerate((0.2, 0.0))]
     weak = [made_up(bits=0.0, recipe={"sigreg_weight": 1.0, "diversity_weight": 0.0})]

@@ -18,6 +18,7 @@ IN_EVERY_BUILD = ("direct", "pretrained_direct")
 # Whose first steps are set side by side: encoders that learn, with the collapse and without it, then frozen ones.
 FIRST_STEPS = ("published", "direct", "batch_norm", "run5", "pretrained_direct", "run6")
 WORTH_NAMING = 0.05  # bits: a decoder that takes less from its plan does not use it, whatever an interval says
+WORTH_MOVING = 0.2  # bits: what is added to a combination counts if it ends this far from every seed of it
 GROUPS = ("single changes", "combination", "one part left out", "given encoder")
 Found = Mapping[str, Sequence[Record]]  # rung -> its records, one for each data, scale and seed
 # Scales smoke and paper keep their own data and steps; what the rungs are trained with beside them stays.

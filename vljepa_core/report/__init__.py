@@ -24,6 +24,7 @@ from vljepa_core.report.audit import (
     published_table,
 )
 from vljepa_core.report.breaks import (
+    added_table,
     encoders_table,
     failed_list,
     parts_table,
@@ -44,6 +45,7 @@ from vljepa_core.report.results import (
 from vljepa_core.report.setting import dataset_table, recipe_table
 
 __all__ = [
+    "added_table",
     "audit_verdict",
     "bullets",
     "capacity_table",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from vljepa_core.blind import bits_apart, with_gain
 from vljepa_core.figures.display import Display, escape
@@ -13,12 +14,13 @@ from vljepa_core.figures.tables import NOT_MEASURED, a_line_each, bullets, html_
 from vljepa_core.figures.units import counted
 from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
-from vljepa_core.recipes import changes_of
+from vljepa_core.recipes import changes_of, differing, in_full
 from vljepa_core.records import Record
-from vljepa_core.rungs import GROUPS, WORTH_NAMING, Found, broke, group_of, whole_of
+from vljepa_core.rungs import GROUPS, WORTH_MOVING, WORTH_NAMING, Found, broke, group_of, whole_of
 from vljepa_core.sweeps import varying_keys
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them."
+_WHOLES = ("run5", "run5_pieces", "run6", "run6_pieces")  # combinations that a change may be added to
 # What the plan is given to see -> the rung that reads it through the query, as published, and that which does directly.
 ENCODERS: Mapping[str, tuple[str | None, str]] = {
     "the study's encoder, trained along": ("published", "direct"),
@@ -178,6 +180,61 @@ def values_table(records: Sequence[Record]) -> Display:
     ]
     head = ["of Run 2's recipe", "InfoNCE, bits", "plan variance between images", "distinct greedy captions", "found"]
     return html_table(f"Other values of what the rungs change, {place(list(records))}.", head, rows)
+
+
+def added_table(added: Sequence[Record], found: Found) -> Display:
+    """What one more change on top of a combination brings, seed by seed: bits through the plan, bits spent, captions.
+
+    Each record is held against the combination (``run5``, ``run5_pieces``, ...) that it differs from in the fewest
+    values. The last column is ``rungs.WORTH_MOVING``'s; *spent more* is paired over images with the same seed.
+
+    Args:
+        added: of one dataset at one scale.
+        found: rung -> its records, of the same.
+    """
+    wholes = {name: records for name, records in found.items() if name in _WHOLES and records}
+    rows, compared = {}, []
+    for record in added:
+        name = min(wholes, key=lambda each: len(_added(record, wholes[each][0])), default=None)
+        if name is None:
+            continue
+        partner = next((whole for whole in wholes[name] if whole.seed == record.seed), None)
+        spent = None if partner is None else asdict(bits_apart(record, partner))
+        compared += [record, *wholes[name]]
+        changes = ", ".join(f"{key}={value}" for key, value in _added(record, wholes[name][0]).items())
+        rows.setdefault(list(RUNGS).index(name), []).append([
+            f"{escape(changes)}<small>{escape(RUNGS[name].title)}</small>",
+            _bits(record),
+            ", ".join(f"{metric(whole, 'infonce')['value']:.2f}" for whole in wholes[name]),
+            NOT_MEASURED if spent is None else with_interval(spent, signed=True),
+            _metric(record, "greedy_unique"),
+            moved(record, wholes[name]),
+        ])  # fmt: skip
+    if not rows:
+        return bullets(["Changes on top of Run 5: none is recorded."])
+    head = ["added", "InfoNCE with it, bits", "without it, bits, each seed", "spent more on a caption with it, bits",
+            "distinct greedy captions", "bits moved"]  # fmt: skip
+    note = (
+        f"One more change on top of a combination, {place(compared)}. Bits have moved where they are at least "
+        f"{WORTH_MOVING:g} from every seed of the combination. In brackets: 95% intervals over images, in the fourth "
+        "column paired."
+    )
+    return html_table(note, head, [row for index in sorted(rows) for row in rows[index]])
+
+
+def moved(record: Record, whole: Sequence[Record]) -> str:
+    """Whether a change moved the bits: "up" or "down" by ``WORTH_MOVING`` or more from all of the seeds, or "no"."""
+    bits = metric(record, "infonce")["value"]
+    apart = [bits - metric(each, "infonce")["value"] for each in whole]
+    if min(apart) >= WORTH_MOVING:
+        return "up"
+    return "down" if max(apart) <= -WORTH_MOVING else "no"
+
+
+def _added(record: Record, whole: Record) -> dict[str, Any]:
+    """The values in which a record's recipe differs from a combination's, but for how often it was looked at."""
+    keys = (key for key in differing(record.recipe, whole.recipe) if key not in ("experiment", "validate_every"))
+    return {key: in_full(record.recipe).get(key) for key in keys}
 
 
 def outcome(records: Sequence[Record]) -> str:
