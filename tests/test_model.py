@@ -14,7 +14,7 @@ from vljepa_core.describe import describe, parameters_by_room, step_cost
 from vljepa_core.model.decoder import FiLM, TextDecoder
 from vljepa_core.model.layers import Block, CrossAttention, SelfAttention, sincos_1d, sincos_2d
 from vljepa_core.model.vljepa import VLJEPA
-from vljepa_core.recipes import recipe
+from vljepa_core.recipes import RecipeError, recipe
 
 PUBLISHED_PARAMETERS = {"run1": 16_930_048, "run2": 16_930_048, "run3": 16_995_844, "run4": 18_052_608}
 
@@ -229,6 +229,24 @@ def test_plan_without_residual_forgets_the_query_and_with_it_does_not() -> None:
             nn.init.zeros_(model.predictor.cross.kv.weight[16:])  # v: nothing can be read
         rows = model.predictor(fused)[0]
         assert torch.allclose(rows[0], rows[1], atol=1e-5) != kept
+
+
+def test_without_bottleneck_the_decoder_reads_every_token_and_nothing_else_is_changed() -> None:
+    short = dict(plan_reads="image", plan_query_residual=True)
+    tokens = (TINY["image_size"] // 8) ** 2
+    model = tiny_model("run2", **{**short, "plan_reads": "tokens"}, plan_vectors=tokens)
+    images = torch.randint(0, 256, (3, TINY["image_size"], TINY["image_size"], 3), dtype=torch.uint8)
+    by_hand = model.look(images)
+    for block in model.predictor.blocks:
+        by_hand = block(by_hand)
+    torch.testing.assert_close(model.plan(images), model.predictor.norm(by_hand))
+    with_queries = tiny_model("run2", **short, plan_vectors=tokens)
+    only_there = {name.split(".")[1] for name in {*with_queries.state_dict()} - {*model.state_dict()}}
+    assert only_there == {"queries", "cross"} and not {*model.state_dict()} - {*with_queries.state_dict()}
+    with pytest.raises(RecipeError, match=f"each of the image's {tokens}: set K={tokens}"):
+        tiny_model("run2", plan_reads="tokens", plan_vectors=tokens + 1)
+    with pytest.raises(RecipeError, match="no such order"):
+        recipe("run2", "smoke", plan_reads="tokens", nested_plan=True)
 
 
 def test_flops_are_those_of_the_matrix_products() -> None:

@@ -81,7 +81,8 @@ class Recipe:
     encoder_rate: float = 1.0  # the visual encoder's learning rate, as a multiple of the others'
     stem: Literal["patches", "convolutions"] = "patches"
     init: Literal["published", "balanced"] = "published"  # balanced: positions and embeddings start at one scale
-    plan_reads: Literal["query", "image"] = "query"  # what the plan's queries attend to
+    # What the plan's queries attend to; tokens: there are none, and the plan is the image's tokens.
+    plan_reads: Literal["query", "image", "tokens"] = "query"
     plan_norm: Literal["layer", "batch"] = "layer"  # batch: over images, so that no plan can be the same for all
     nested_plan: bool = False  # train on cut plans too: the first k vectors, the first w numbers of each
     decoder_memory: int = 0  # learned vectors beside the plan where the decoder reads it; they are not sent
@@ -201,6 +202,10 @@ class Recipe:
             f"align_memory={self.align_memory} holds no batch of {self.batch_size}: batch_size or more, or 0",
         )
         need(
+            not self.nested_plan or self.plan_reads != "tokens",
+            "nested_plan cuts a plan whose first vectors are to say most, and plan_reads='tokens' has no such order",
+        )
+        need(
             self.plan_norm != "batch" or self.batch_size > 1,
             "plan_norm='batch' normalises over the images of a batch, and batch_size=1: 2 or more, or plan_norm=layer",
         )
@@ -262,7 +267,7 @@ _CHOICES = {
     "visual_training": ("trained", "frozen"),
     "stem": ("patches", "convolutions"),
     "init": ("published", "balanced"),
-    "plan_reads": ("query", "image"),
+    "plan_reads": ("query", "image", "tokens"),
     "plan_norm": ("layer", "batch"),
     "captions": ("one", "all"),
     "augment": ("none", "shift", "flip"),

@@ -25,7 +25,7 @@ class SemanticPredictor(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
         self.queries = nn.Parameter(torch.randn(plan_vectors, dim) * 0.02)
         self.cross = CrossAttention(dim, heads)
-        self.norm = nn.LayerNorm(dim) if norm == "layer" else NormOverImages(plan_vectors, dim)
+        self.norm = _norm(norm, plan_vectors, dim)
         self.residual = residual
 
     def forward(self, fused: Tensor) -> Tensor:
@@ -34,6 +34,28 @@ class SemanticPredictor(nn.Module):
             fused = block(fused)
         read = self.cross(self.queries[None], fused)
         return self.norm(self.queries + read if self.residual else read)
+
+
+class EveryToken(nn.Module):
+    """A control without bottleneck: the predictor's blocks and norm, and every visual token goes on to the decoder.
+
+    What a decoder writes of an image that it reads in full is what the plan of K vectors is to be held against.
+    """
+
+    def __init__(self, tokens: int, dim: int, heads: int, depth: int, mlp_ratio: int, norm: str = "layer") -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
+        self.norm = _norm(norm, tokens, dim)
+
+    def forward(self, visual: Tensor) -> Tensor:
+        """visual (B, P, D) -> plan (B, P, D)."""
+        for block in self.blocks:
+            visual = block(visual)
+        return self.norm(visual)
+
+
+def _norm(name: str, vectors: int, dim: int) -> nn.Module:
+    return nn.LayerNorm(dim) if name == "layer" else NormOverImages(vectors, dim)
 
 
 class NormOverImages(nn.Module):

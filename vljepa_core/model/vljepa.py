@@ -15,9 +15,10 @@ audit's controls, with the same plan, decoder and training:
 - ``none``: one learned plan for all, so the decoder is blind.
 
 The interventions of the chapter "What breaks the collapse" are parts of their own: another visual encoder
-(``visual``), plan queries that read its tokens (``plan_reads``: text encoder and fusion are then left out), another
-scale of the initial weights (``init``), and heads for further losses (``auxiliary``). With all of them off nothing here
-differs from the study's, random draws included.
+(``visual``), plan queries that read its tokens (``plan_reads="image"``: text encoder and fusion are then left out) or
+none at all (``"tokens"``: the decoder reads every visual token, a control without bottleneck), another scale of the
+initial weights (``init``), and heads for further losses (``auxiliary``). With all of them off nothing here differs from
+the study's, random draws included.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from vljepa_core.model.auxiliary import AuxiliaryHeads
 from vljepa_core.model.decoder import TextDecoder
 from vljepa_core.model.encoders import FeatureTokens, Fusion, TextEncoder, VisualEncoder
 from vljepa_core.model.initialisation import balance
-from vljepa_core.model.plan import FreePlans, SemanticPredictor
-from vljepa_core.recipes import Recipe
+from vljepa_core.model.plan import EveryToken, FreePlans, SemanticPredictor
+from vljepa_core.recipes import Recipe, RecipeError
 
 # The ImageNet statistics that Test 3 alone applies; captioning runs see pixels in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -43,13 +44,19 @@ class VLJEPA(nn.Module):
     """Image and fixed query to latent plan; then a text decoder or, for Test 3, a linear classifier."""
 
     def __init__(self, recipe: Recipe) -> None:
+        """The model of a recipe, with its initial weights.
+
+        Raises:
+            RecipeError: ``plan_reads="tokens"`` with another number of plan vectors than the image has tokens.
+            ValueError: a network that trains from random weights, on several processes.
+        """
         super().__init__()
         r, size = recipe, (recipe.dim, recipe.heads)
         self.plan_source, self.max_length = r.plan_source, r.max_length
         self.visual_encoder: VisualEncoder | FeatureTokens | None = None
         self.text_encoder: TextEncoder | None = None
         self.fusion: Fusion | None = None
-        self.predictor: SemanticPredictor | None = None
+        self.predictor: SemanticPredictor | EveryToken | None = None
         self.free_plans: FreePlans | None = None
         asks = r.plan_source == "image" and r.plan_reads == "query"  # the query looks, and the plan is made of it
         if r.plan_source == "image":
@@ -58,7 +65,12 @@ class VLJEPA(nn.Module):
             self.text_encoder = TextEncoder(r.vocab_size, r.max_length, *size, r.text_depth, r.mlp_ratio)
         if asks:
             self.fusion = Fusion(*size, r.fusion_depth, r.mlp_ratio)
-        if r.plan_source in ("image", "caption"):
+        if r.plan_source == "image" and r.plan_reads == "tokens":
+            tokens = len(self.visual_encoder.positions)
+            if r.plan_vectors != tokens:
+                raise RecipeError(f"plan_reads='tokens' has a vector for each of the image's {tokens}: set K={tokens}")
+            self.predictor = EveryToken(tokens, *size, r.predictor_depth, r.mlp_ratio, norm=r.plan_norm)
+        elif r.plan_source in ("image", "caption"):
             self.predictor = SemanticPredictor(
                 r.plan_vectors, *size, r.predictor_depth, r.mlp_ratio, residual=r.plan_query_residual, norm=r.plan_norm
             )
