@@ -151,24 +151,29 @@ for place in ladder:
 # with every seed more. So where seeing is easy, 250 steps without labels or 1,000 with captions teach something to read, a fifth or less of what ImageNet's weights bring. Read as published, it brings 0.26, 0.21 and 0.35 after training itself, where trained along it brings nothing, and the other network at random weights 0.11, 0.13 and 0.03. On photographs none of the study's encoders brings anything, on either way.
 #
 # **Parts of Run 5.** From nothing, the changes of Run 5 together get something through, and no single part is shown to be indispensable: whichever is left out, the collapse
-# stays broken. On photographs 0.27 to 0.71 bits are left, where all parts together bring 0.67, 0.47 and 0.39. On scenes 4.84 bits or more are left, where all parts bring 5.77, 5.70 and 5.85. Alignment and the normalisation over images had been
-# expected to be indispensable. Some even cost, a little and with every seed: on photographs centred pixels (0.71, 0.59 and 0.45 bits without), on scenes shifts (5.99, 5.91 and 5.96) and the plain loss (5.87, 5.81 and 5.94); none does so on both. Differences within that range mean little: the same Run 5 has 0.42 bits
-# among other pictures (next chapter, "What came out"). Perhaps some parts stand in for others; two at a time were not left out. Telling each plan from a thousand captions instead of 32 brings no more (0.59, 0.36 and 0.42).
-# Pieces of words in place of bytes were expected to bring a few tenths of a bit. On scenes they do, with every seed (6.39, 6.44 and 6.46), on photographs not (0.53, 0.52 and 0.55). (In pieces Run 5 was computed in float32.)
+# stays broken. Alignment and the normalisation over images had been expected to be indispensable.
 #
-# What a part of it brings to the decoder can be told more sharply, since both were judged on the same pictures (*spent more*, below; paired). Most of it is language: on photographs one scale
-# for positions and embeddings at the start saves 13, 17 and 16 bits per caption, the loss without smoothing and diversity 8, 8 and 8, memory 5, 4 and 4, the other captions 4, 4 and 3.
-# Alignment saves about 1 bit. Direct queries, normalisation over images, centred pixels, shifts and the loss on words save nothing that every seed would tell from 0.
+# - *Bits.* On photographs 0.27 to 0.71 bits are left, where all parts together bring 0.67, 0.47 and 0.39. On scenes 4.84 bits or more are left, where all parts bring 5.77, 5.70 and 5.85.
+#   Differences within that range mean little: the same Run 5 has 0.42 bits among other pictures (next chapter, "What came out").
+# - *Parts that cost*, a little and with every seed: on photographs centred pixels (0.71, 0.59 and 0.45 bits without), on scenes shifts (5.99, 5.91 and 5.96) and the plain loss (5.87, 5.81 and 5.94); none does so on both.
+# - *More of the same.* Telling each plan from a thousand captions instead of 32 brings no more (0.59, 0.36 and 0.42).
+#   Pieces of words in place of bytes were expected to bring a few tenths of a bit. On scenes they do, with every seed (6.39, 6.44 and 6.46), on photographs not (0.53, 0.52 and 0.55). (In pieces Run 5 was computed in float32.)
+# - *Language.* What a part of it brings to the decoder can be told more sharply, since both were judged on the same pictures (*spent more*, below; paired). Most of it is language: on photographs one scale
+#   for positions and embeddings at the start saves 13, 17 and 16 bits per caption, the loss without smoothing and diversity 8, 8 and 8, memory 5, 4 and 4, the other captions 4, 4 and 3.
+#   Alignment saves about 1 bit. Direct queries, normalisation over images, centred pixels, shifts and the loss on words save nothing that every seed would tell from 0.
 #
-# **Parts of Run 6.** Here, too, no part that was left out is indispensable, as was expected. On photographs, with every seed two parts bring bits: without direct queries 1.40, 1.38 and 1.44 are left and without the
-# other captions 1.47, 1.52 and 1.53, where all parts together bring 2.06, 1.98 and 2.10. Direct queries had been expected to bring more than half, and alignment a whole bit: without it 2.03, 2.14 and 1.93 are left, at the same loss. The loss on words brings nothing that every seed
-# would tell from 0. One scale at the start saves 17, 14 and 17 bits per caption, the loss without smoothing and diversity 9, 9 and 8, memory 6, 5 and 7, and the other captions 6, 5 and 6. Run 6 is 1.1 to 1.3 bits ahead of the frozen network that is read directly.
-# Without the other captions it is half a bit less far ahead; of the other parts that were added none makes as much of a difference.
+# **Parts of Run 6.** Here, too, no part that was left out is indispensable, as was expected.
 #
-# On composed scenes 6.19 bits or more are left, where all parts bring 6.80, 6.76 and 6.82, near the 7.2 that 150 pictures can show. Direct queries bring bits with every seed there, too (without them 6.34, 6.54 and 6.19), but fewer than was expected (5 to 6 were to be left); the other captions bring none that every seed would tell (6.76, 6.76 and 6.72).
-# Without alignment more bits come through with every seed (6.94, 6.94 and 6.91), where a few tenths fewer had been expected, and the decoder spends 0.3 to 0.6 bits less on a caption. What else the parts bring is language, but less than on photographs: the loss without smoothing and diversity saves 8, 7 and 8 bits per caption,
-# one scale 3, 3 and 3, direct queries 1.5, 1.3 and 2.0, the other captions 1.2, 0.6 and 1.0, memory 0.5, 0.6 and 0.9, the loss on words 0.4, 0.4 and 0.7. (All but memory were left out in float32, and the whole was computed in bfloat16; computed in float32, too, it has 6.82, 6.74 and 6.81 bits,
-# and spends less than 0.1 bits more or less on a caption: `sweeps/precision-run6.toml`.)
+# - *Bits.* On photographs, with every seed two parts bring bits: without direct queries 1.40, 1.38 and 1.44 are left and without the
+#   other captions 1.47, 1.52 and 1.53, where all parts together bring 2.06, 1.98 and 2.10. Direct queries had been expected to bring more than half, and alignment a whole bit: without it 2.03, 2.14 and 1.93 are left, at the same loss. The loss on words brings nothing that every seed
+#   would tell from 0. Run 6 is 1.1 to 1.3 bits ahead of the frozen network that is read directly.
+#   Without the other captions it is half a bit less far ahead; of the other parts that were added none makes as much of a difference.
+# - *Language.* One scale at the start saves 17, 14 and 17 bits per caption, the loss without smoothing and diversity 9, 9 and 8, memory 6, 5 and 7, and the other captions 6, 5 and 6.
+# - *Bits on scenes.* On composed scenes 6.19 bits or more are left, where all parts bring 6.80, 6.76 and 6.82, near the 7.2 that 150 pictures can show. Direct queries bring bits with every seed there, too (without them 6.34, 6.54 and 6.19), but fewer than was expected (5 to 6 were to be left); the other captions bring none that every seed would tell (6.76, 6.76 and 6.72).
+#   Without alignment more bits come through with every seed (6.94, 6.94 and 6.91), where a few tenths fewer had been expected, and the decoder spends 0.3 to 0.6 bits less on a caption.
+# - *Language on scenes.* What else the parts bring is language, but less than on photographs: the loss without smoothing and diversity saves 8, 7 and 8 bits per caption,
+#   one scale 3, 3 and 3, direct queries 1.5, 1.3 and 2.0, the other captions 1.2, 0.6 and 1.0, memory 0.5, 0.6 and 0.9, the loss on words 0.4, 0.4 and 0.7. (All but memory were left out in float32, and the whole was computed in bfloat16; computed in float32, too, it has 6.82, 6.74 and 6.81 bits,
+#   and spends less than 0.1 bits more or less on a caption: `sweeps/precision-run6.toml`.)
 
 # %%
 for place in ladder:
