@@ -152,9 +152,6 @@ for name in names:
 report.goals_table("run6", [*more_vectors, *(r for r in pieces if r.experiment == "run6" and r.seed == 0)], blinds)
 
 # %% [markdown]
-#
-
-# %% [markdown]
 # So 16 plan vectors carry enough of a picture for captions to find it 76 to 83 times as often as by chance (8% of 989), once
 # the encoder is pretrained (Run 6). The decoder then spends fewer bits on a caption than its blind twin. When the encoder is trained
 # from scratch on a few thousand photographs (Run 5), about a third as many bits come through. On photographs

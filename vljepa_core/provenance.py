@@ -68,6 +68,7 @@ SAME_BITS = {  # core hash -> its commit
     "cec364e1d1141e5e": "4d09bd5",  # but for the training loss where the best weights are kept: it was the last epoch's
     "338550c9e0c6fded": "804a800",
     "dff5f1e908c631d8": "10d18b2",  # but for `verbatim` with captions="all", which those records have counted anew
+    "70dd283b85669f8b": "e6fc24d",
 }
 
 
