@@ -291,7 +291,7 @@ def test_what_is_delivered_on_scenes_is_bounded_by_the_loss_as_well_and_unknown_
     row = cells(report.delivered_table([record, made_up("run6")]), "Run 6")
     perfect = ladder.perfect_infonce(3, [each["image_id"] for each in captions], record.recipe["scored_images"])
     assert row[0] == f"{sum(need) / 200:.1f}"
-    assert row[1] == f"3.50 [3.46, 3.54] 50.0% of the 7.00 it can show, a perfect plan {perfect / 7:.1%}"
+    assert row[1] == f"3.50 [3.46, 3.54] 50.0% of the 7.00 that 128 pictures can show, a perfect plan {perfect / 7:.1%}"
     assert row[2] == f"7.00 [7.00, 7.00] {7 / (sum(need) / 200):.0%} of what is needed"
     assert "does not apply" in report.delivered_table([made_up("run6")]).html
 

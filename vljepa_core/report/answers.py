@@ -148,7 +148,7 @@ def delivered_table(records: Iterable[Record]) -> Display:
         rows.append([
             f"{escape(title(record))}<small>{escape(where)}, {rung.n_train:,} images{_with_plan(record)}</small>",
             f"{rung.needed.value:.1f}",
-            f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} it can show, "
+            f"{shown}<small>{rung.delivered:.1%} of the {rung.ceiling:.2f} that {rung.infonce.n} pictures can show, "
             f"a perfect plan {rung.perfect / rung.ceiling:.1%}</small>",
             f"{by_loss}<small>{share:.0%} of what is needed</small>",
         ])  # fmt: skip
