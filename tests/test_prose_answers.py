@@ -417,3 +417,32 @@ def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
     first, second = by_steps[1_000].text_bound, by_steps[2_000].text_bound
     last = f"{second.value:.1f} ({second.low:.1f} to {second.high:.1f}, 95%) after 2,000."
     assert f"at least {first.value:.1f} bits come through after 1,000 steps and {last}" in text
+
+
+def test_chapter_10_and_readme_say_what_comes_through_where_more_can_be_shown() -> None:
+    found = {r.experiment: r for r in recorded_sweep("among_1000")}
+    text, front = chapter(10), readme()
+    few = {ladder.rungs([r])[0].ceiling for r in recorded_rungs("scenes")["run6_pieces"]}
+    rungs = {name: ladder.rungs([r])[0] for name, r in found.items()}
+    ceilings = {(f"{g.ceiling:.2f}", f"{g.perfect:.2f}", g.infonce.n, f"{g.needed.value:.1f}") for g in rungs.values()}
+    assert ceilings == {("9.55", "9.20", 750, "12.9")} and {f"{each:.2f}" for each in few} == {"7.23"}
+    assert (
+        "750 in place of 150" in text
+        and "can show 9.55 bits in place of 7.23 and a perfect plan would show 9.20." in text
+    )
+    bits = {
+        name: "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**r.metrics["infonce"]) for name, r in found.items()
+    }
+    assert (
+        f"Run 6 brings {bits['run6']} there, as many as expected (8.6 to 9.4)" in text
+        and 8.6 < found["run6"].value("infonce") < 9.4
+    )
+    assert (
+        f"Run 5 {bits['run5'].replace(' bits', '')}, fewer (7.2 to 8.2 were expected)." in text
+        and found["run5"].value("infonce") < 7.2
+    )
+    shares = {name: f"{g.delivered:.0%}" for name, g in rungs.items()}
+    assert f"That is {shares['run6']} and {shares['run5']} of what so many pictures can show" in text
+    assert f"that 750 can show Run 5 brings {shares['run5']} and Run 6 {shares['run6']} (one seed)." in front
+    by_loss = [f"{rungs[name].text_bound.value:.1f}" for name in ("run6", "run5")]
+    assert f"By the loss at least {by_loss[0]} and {by_loss[1]} bits of the 12.9 come through" in text
