@@ -213,7 +213,7 @@ class Decoder(nn.Module):
 
 
 class PublishedVLJEPA(nn.Module):
-    """The study's model of a recipe, without its initialisation: ``load`` gives it the weights of ours."""
+    """The study's model of a recipe, without its initialisation: ``twin_of`` gives it the weights of ours."""
 
     def __init__(self, r: Recipe) -> None:
         super().__init__()

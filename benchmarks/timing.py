@@ -27,9 +27,6 @@ class Spread:
     def of(cls, values: list[float]) -> Spread:
         return cls(statistics.median(values), min(values), max(values))
 
-    def times(self, factor: float) -> Spread:
-        return Spread(self.median * factor, self.least * factor, self.most * factor)
-
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
 

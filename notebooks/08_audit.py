@@ -31,7 +31,7 @@ seed = 0
 
 # %%
 import vljepa_core
-from vljepa_core import differences, figures, ladder, report, runs
+from vljepa_core import differences, figures, known_bits, report, runs
 from vljepa_core.decision_tree import CORRECTED, corrected_path
 
 settings = dict(scale=scale, data=data, seed=seed)
@@ -145,7 +145,7 @@ report.precision_table(vljepa_core.recorded_sweep("float32"), [*earlier, *earlie
 # in one direction only, as a share of what it could show: the bits needed, or $\log_2$ of the images it was measured on where that is less.
 
 # %%
-rungs = ladder.rungs(vljepa_core.recorded_sweep("ladder"))
+rungs = known_bits.of(vljepa_core.recorded_sweep("known_bits"))
 figures.phase_diagram([rung for rung in rungs if rung.image_size == 64])
 
 # %% [markdown]
@@ -174,7 +174,7 @@ figures.phase_diagram(few, across="image_size")
 # learned, and label smoothing, which makes a decoder spend more than it must, lowers it.
 
 # %%
-report.ladder_table(rungs)
+report.known_bits_table(rungs)
 
 # %% [markdown]
 # ## The tree that should have been walked

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import TINY
-from vljepa_core import baselines, figures, ladder, report, rungs, runs
+from vljepa_core import baselines, figures, known_bits, report, rungs, runs
 from vljepa_core.__main__ import main
 from vljepa_core.datasets.scene_grammar import paraphrase_bits
 from vljepa_core.datasets.scenes import describe_scene
@@ -201,7 +201,7 @@ def test_the_ladders_figure_says_every_number_and_what_to_read_it_by() -> None:
     assert "a blind model 0" in shown.alt and "all that InfoNCE can show 7" in shown.alt  # log2 of 128
     assert "need" not in shown.alt, "nobody knows what a caption needs from a photograph"
     scenes = [made_up(data="scenes")]
-    needed = ladder.needed_bits(3, [f"val-{i}" for i in range(200)]).value
+    needed = known_bits.needed_bits(3, [f"val-{i}" for i in range(200)]).value
     assert f"need from them {needed:.3g}" in figures.rung_bits({"align": scenes}).alt
     for bad in ({}, {"published": seeds(0.1), "align": scenes}):
         with pytest.raises(ValueError, match="one dataset at one scale"):
@@ -276,20 +276,20 @@ def test_on_scenes_a_share_of_what_is_needed_is_asked_for() -> None:
     for bits, met in ((0.7, False), (6.9, True)):
         record = made_up("run6", data="scenes", bits=bits)
         found = judged(record)["delivered"]
-        assert found.value == ladder.rungs([record])[0].delivered == pytest.approx(bits / 7)  # log2 of 128 images
+        assert found.value == known_bits.of([record])[0].delivered == pytest.approx(bits / 7)  # log2 of 128 images
         assert found.floor is None and found.goal_met is met
 
 
 def test_what_is_delivered_on_scenes_is_bounded_by_the_loss_as_well_and_unknown_elsewhere() -> None:
     """A decoder that spends H(caption) less 7 bits on every caption is shown 7, whatever InfoNCE can."""
     captions = [{"image_id": f"val-{i}", "greedy": "a", "sampled": "b"} for i in range(200)]
-    need = [ladder.needed_bits(3, [row["image_id"]]).value for row in captions]
+    need = [known_bits.needed_bits(3, [row["image_id"]]).value for row in captions]
     wording = [paraphrase_bits(describe_scene("val", i, difficulty=3).scene) for i in range(200)]
     spent = [facts + words - 7 for facts, words in zip(need, wording, strict=True)]
     captions = [{**row, "nats": bits * math.log(2)} for row, bits in zip(captions, spent, strict=True)]
     record = made_up("run6", data="scenes", bits=3.5, captions=captions)
     row = cells(report.delivered_table([record, made_up("run6")]), "Run 6")
-    perfect = ladder.perfect_infonce(3, [each["image_id"] for each in captions], record.recipe["scored_images"])
+    perfect = known_bits.perfect_infonce(3, [each["image_id"] for each in captions], record.recipe["scored_images"])
     assert row[0] == f"{sum(need) / 200:.1f}"
     assert row[1] == f"3.50 [3.46, 3.54] 50.0% of the 7.00 that 128 pictures can show, a perfect plan {perfect / 7:.1%}"
     assert row[2] == f"7.00 [7.00, 7.00] {7 / (sum(need) / 200):.0%} of what is needed"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.prose import chapter, in_pieces, listed, readme, seeds_of, without_memory
-from vljepa_core import ladder
+from vljepa_core import known_bits
 from vljepa_core.blind import bits_apart, gain_over_blind, with_gain
 from vljepa_core.extrapolation import curves
 from vljepa_core.goals import GOALS, judge
@@ -185,7 +185,7 @@ def test_chapter_10_says_what_a_rung_in_pieces_brings() -> None:
     (run5, run6, blind) = (
         next(r for r in recorded(name) if r.data == "scenes") for name in ("run5", "run6", "run5_blind")
     )
-    shares = [ladder.rungs([r])[0].delivered for r in (run5, *scenes["run5"])]
+    shares = [known_bits.of([r])[0].delivered for r in (run5, *scenes["run5"])]
     assert f"brings {100 * min(shares):.0f}% to {max(shares):.0%} of the bits that so many pictures can show" in text
     saved = [gain_over_blind(run, blind).value for run in (run5, run6)]
     assert f"Against the twin it saves {saved[0]:.1f} bits and Run 6 {saved[1]:.1f}." in text
@@ -294,7 +294,7 @@ def test_chapter_10_says_what_an_untrained_plan_reads_of_the_category() -> None:
     text, above = chapter(10), {"run5": [], "run6": []}
     sweeps = [recorded_sweep(name) for name in ("pieces", "answers", "eight_kilobytes", "resplit")]
     for record in (*recorded("run5"), *recorded("run6"), *sum(sweeps, [])):
-        if record.experiment in above and not ladder.is_scenes(record):
+        if record.experiment in above and not known_bits.is_scenes(record):
             read = record.value("probe_untrained") - record.value("probe_majority")
             above[record.experiment].append((100 * read, record.recipe["dim"]))
     run5, run6 = ([value for value, _ in above[name]] for name in ("run5", "run6"))
@@ -309,7 +309,7 @@ def test_chapter_10_says_which_rungs_reach_the_goals_on_scenes_with_every_seed()
         ("run5", "shifts", "all three seeds (", "), which was not predicted"),
         ("run6", "alignment", "The rung without alignment brings ", ", the goal with all three."),
     ):
-        shares = [ladder.rungs([r])[0].delivered for r in rungs[f"{run}_without_{part}"]]
+        shares = [known_bits.of([r])[0].delivered for r in rungs[f"{run}_without_{part}"]]
         assert min(shares) >= GOALS[run]["delivered"].goal
         assert f"{before}{listed(f'{share:.1%}' for share in shares)}{after}" in text
 
@@ -323,7 +323,7 @@ def test_chapter_10_says_how_far_run_6_gets_on_scenes() -> None:
     text = chapter(10)
     longest = sorted((r for r in grown if r.provenance["steps"] == 4_000), key=lambda r: r.seed)
     distinct = [f"{r.value('greedy_unique'):.1%}" for r in longest]
-    delivered = [f"{ladder.rungs([r])[0].delivered:.1%}" for r in longest]
+    delivered = [f"{known_bits.of([r])[0].delivered:.1%}" for r in longest]
     assert f"a model and plan half as wide bring less ({half.value:.1%})." in text
     assert f"Twice as wide they come to {double.value:.1%}, four times the" in text
     assert f"steps to {' and '.join(delivered)} (two seeds), where" in text and f"({' and '.join(distinct)})." in text
@@ -331,20 +331,20 @@ def test_chapter_10_says_how_far_run_6_gets_on_scenes() -> None:
             .metrics["infonce"] for at in ((128, 4_000), (256, 4_000), (64, 4_000))]  # fmt: skip
     assert all(bits < ends[0]["high"] for bits in (ends[1]["value"], *(r.value("infonce") for r in longest)))
     assert half.value < base.value and f"where {ends[2]['value']:.2f} come through" in text
-    by_steps = {r.provenance["steps"]: ladder.rungs([r])[0].text_bound for r in reversed(grown)
+    by_steps = {r.provenance["steps"]: known_bits.of([r])[0].text_bound for r in reversed(grown)
                 if r.seed == 0 and r.dataset["n_train"] == 4_000 and r.recipe["dim"] == 128}  # fmt: skip
-    (wider,) = (ladder.rungs([r])[0].text_bound for r in grown if r.recipe["dim"] == 256)
-    first, second = (f"{ladder.rungs([r])[0].text_bound.value:.1f}" for r in longest)
+    (wider,) = (known_bits.of([r])[0].text_bound for r in grown if r.recipe["dim"] == 256)
+    first, second = (f"{known_bits.of([r])[0].text_bound.value:.1f}" for r in longest)
     short, bound = f"{by_steps[1_000].value:.1f}", by_steps[2_000]
     assert f"at least {short} bits come through after 1,000 steps, {wider.value:.1f} with twice the width," in text
     assert f"and {bound.value:.1f} ({bound.low:.1f} to {bound.high:.1f}, 95%) after 2,000" in text
     assert f"(after 4,000 it is {first} and {second}: validation loss has begun to rise)" in text
     losses = [row["val_loss"] for row in longest[0].history if row.get("val_loss")]
     assert losses[-1] > min(losses)
-    needed = ladder.rungs(longest)[0].needed.value
-    (most,) = {f"{ladder.rungs([r])[0].perfect / ladder.rungs([r])[0].ceiling:.1%}" for r in grown}
+    needed = known_bits.of(longest)[0].needed.value
+    (most,) = {f"{known_bits.of([r])[0].perfect / known_bits.of([r])[0].ceiling:.1%}" for r in grown}
     assert f"even a perfect one would show {most} of what is counted as 100% here." in text
-    in_pieces = [ladder.rungs([r])[0] for r in recorded_rungs("scenes")["run6_pieces"]]
+    in_pieces = [known_bits.of([r])[0] for r in recorded_rungs("scenes")["run6_pieces"]]
     shares, apart = (listed(f"{getattr(r, name):.1%}" for r in in_pieces) for name in ("delivered", "unique"))
     assert f"1,000 steps, 200 pictures) it is {shares}, and {apart} of the captions are distinct" in text
     assert [sum(r.delivered >= 0.95 for r in in_pieces), sum(r.unique >= 0.95 for r in in_pieces)] == [2, 2]
@@ -395,7 +395,7 @@ def test_chapter_10_says_where_run_5_goes() -> None:
 def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
     everything = [record for record in recorded_sweep("curves_scenes") if record.experiment == "run5"]
     grown = [record for record in everything if record.dataset["n_train"] == 4_000]
-    by_steps = {r.provenance["steps"]: ladder.rungs([r])[0] for r in grown}
+    by_steps = {r.provenance["steps"]: known_bits.of([r])[0] for r in grown}
     assert sorted(by_steps) == [500, 1_000, 2_000] == sorted(r.provenance["steps"] for r in grown)
     by_images = {c.along: c for c in curves(everything) if c.measure == "delivered"}["n_train"].points
     run6 = [r for r in recorded_sweep("curves_scenes") if r.experiment == "run6"]
@@ -405,14 +405,14 @@ def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
     assert f"as many steps it is {told}, so that images bring less than to Run 6 ({others}), against" in chapter(10)
     gained, theirs = (points[-1].value - points[0].value for points in (by_images, beside))
     assert gained < theirs
-    pieces = [ladder.rungs([r])[0] for r in recorded_rungs("scenes")["run5_pieces"]]
+    pieces = [known_bits.of([r])[0] for r in recorded_rungs("scenes")["run5_pieces"]]
     text = chapter(10)
     shares, bits = listed(f"{r.delivered:.1%}" for r in pieces), listed(f"{r.text_bound.value:.1f}" for r in pieces)
     assert f"bring it to {shares} after 1,000 steps" in text and f"at least {bits} bits by the loss." in text
     shares = listed(f"{by_steps[steps].delivered:.1%}" for steps in sorted(by_steps))
     assert f"as was expected: {shares} of what can be shown with 500, 1,000 and 2,000" in text
     goal = GOALS["run5"]["delivered"].goal
-    seeds = [ladder.rungs([r])[0].delivered for r in recorded_rungs("scenes")["run5"]]
+    seeds = [known_bits.of([r])[0].delivered for r in recorded_rungs("scenes")["run5"]]
     assert by_steps[2_000].delivered > goal + 0.05 and min(seeds) < goal < max(seeds)
     first, second = by_steps[1_000].text_bound, by_steps[2_000].text_bound
     last = f"{second.value:.1f} ({second.low:.1f} to {second.high:.1f}, 95%) after 2,000."
@@ -422,8 +422,8 @@ def test_chapter_10_says_where_run_5_goes_on_scenes() -> None:
 def test_chapter_10_and_readme_say_what_comes_through_where_more_can_be_shown() -> None:
     found = {r.experiment: r for r in recorded_sweep("among_1000")}
     text, front = chapter(10), readme()
-    few = {ladder.rungs([r])[0].ceiling for r in recorded_rungs("scenes")["run6_pieces"]}
-    rungs = {name: ladder.rungs([r])[0] for name, r in found.items()}
+    few = {known_bits.of([r])[0].ceiling for r in recorded_rungs("scenes")["run6_pieces"]}
+    rungs = {name: known_bits.of([r])[0] for name, r in found.items()}
     ceilings = {(f"{g.ceiling:.2f}", f"{g.perfect:.2f}", g.infonce.n, f"{g.needed.value:.1f}") for g in rungs.values()}
     assert ceilings == {("9.55", "9.20", 750, "12.9")} and {f"{each:.2f}" for each in few} == {"7.23"}
     assert (

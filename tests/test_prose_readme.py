@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.prose import chapter, in_pieces, readme, seeds_of, without_memory
-from vljepa_core import ladder
+from vljepa_core import known_bits
 from vljepa_core.blind import gain_over_blind
 from vljepa_core.goals import GOALS, INTERVAL_SHARE, judge
 from vljepa_core.rate_record import recorded_curves, smallest
@@ -148,12 +148,12 @@ def test_the_readme_says_what_comes_through_on_scenes() -> None:
         judged = {each.measure: each for each in judge(run, [blind])}
         assert all(each.floor_met is not False for each in judged.values())
         assert [measure for measure, each in judged.items() if each.goal_met is False] == missed
-    (rung,) = ladder.rungs([run5])
+    (rung,) = known_bits.of([run5])
     assert f"needs {rung.needed.value:.1f} bits of its picture" in text
 
     def shares(*records: Record) -> str:
         """``79% to 81%``: from the least to the most that a run delivers."""
-        found = sorted(each.delivered for each in ladder.rungs(records))
+        found = sorted(each.delivered for each in known_bits.of(records))
         return f"{found[0]:.0%} to {found[-1]:.0%}"
 
     first = f"Of the {rung.ceiling:.1f} that {rung.infonce.n} pictures can show, the published recipe brings"
@@ -162,7 +162,7 @@ def test_the_readme_says_what_comes_through_on_scenes() -> None:
     assert f"{first} {published.value('infonce'):.1f}, Run 5 {five}), Run 6 {six}), and in pieces" in text
     pieces = " and ".join(shares(*rungs[f"{name}_pieces"]) for name in ("run5", "run6"))
     assert f"and in pieces of words {pieces}. Among" in text
-    by_loss = {n: sorted(each.text_bound.value for each in ladder.rungs(rungs[f"{n}_pieces"])) for n in asked}
+    by_loss = {n: sorted(each.text_bound.value for each in known_bits.of(rungs[f"{n}_pieces"])) for n in asked}
     low, high = by_loss["run5"][0], by_loss["run5"][-1]
     assert (
         f"in pieces at least {low:.1f} to {high:.1f} of the {rung.needed.value:.1f} bits come through in Run 5" in text
@@ -186,7 +186,7 @@ def test_the_readmes_picture_shows_what_its_records_say() -> None:
 
 
 def test_chapter_8_says_what_its_scale_of_known_bits_shows() -> None:
-    rungs = {(r.loss, r.level, r.n_train, r.image_size): r for r in ladder.rungs(recorded_sweep("ladder"))}
+    rungs = {(r.loss, r.level, r.n_train, r.image_size): r for r in known_bits.of(recorded_sweep("known_bits"))}
     published, alone = "as published", "cross-entropy alone"
     assert rungs[published, 0, 500, 64].infonce.value < 0.05
     assert all(rungs[published, level, 500, 64].delivered < 0.05 for level in range(5)), "hardly anything"

@@ -99,7 +99,7 @@ def test_bfloat16_changed_no_verdict_of_a_recorded_run() -> None:
 
 def test_the_ladders_scenes_are_those_that_are_drawn_today() -> None:
     """Bits needed are counted with today's grammar; they hold for a record whose pictures and captions are today's."""
-    record = next(r for r in recorded_sweep("ladder") if (r.data, r.dataset["n_train"]) == ("scenes-level0", 500))
+    record = next(r for r in recorded_sweep("known_bits") if (r.data, r.dataset["n_train"]) == ("scenes-level0", 500))
     size = record.recipe["image_size"]
     drawn = make_scenes(n_train=500, n_val=200, image_size=size, difficulty=0, cache_dir=None, progress=False)
     assert drawn.fingerprint == record.dataset["fingerprint"]

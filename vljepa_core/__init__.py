@@ -10,7 +10,7 @@ The rooms, in the order in which data flows; none imports a later one:
   ``neighbours``, ``verdicts``, ``evaluate``
 - runs and their records: ``records``, ``roofline``, ``describe``, ``runs``, ``estimate``, ``rungs``, ``sweeps``;
   several at a time: ``side_by_side``, ``jobs``
-- what records say together: ``blind``, ``baselines``, ``ladder``, ``goals``, ``extrapolation``, ``differences``,
+- what records say together: ``blind``, ``baselines``, ``known_bits``, ``goals``, ``extrapolation``, ``differences``,
   ``decision_tree``, ``keeping``
 - how few bytes: ``quantise``, ``entropy_coding``, ``codecs``, ``recompress``, ``kept``, ``rate_record``, ``rate``,
   ``rate_runs``

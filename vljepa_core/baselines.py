@@ -18,7 +18,7 @@ import numpy as np
 from pycocoevalcap.cider.cider_scorer import precook
 
 from vljepa_core import metrics, tokenizer
-from vljepa_core.blind import mismatch
+from vljepa_core.blind import partner_of
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.metrics import Metric, Scores, content_match, others, tokenise, training_captions, word_overlap
 from vljepa_core.ngrams import References
@@ -280,7 +280,7 @@ def on_equal_terms(
     said = dict(zip(examples["train"].image_ids, examples["train"].texts, strict=True))
     other = others(len(validation))
     constant = constant_caption(kept, examples["train"].texts)
-    partner = next((b for b in blind if mismatch(record, b) is None), None)
+    partner = partner_of(record, blind)
     answers = {
         label: [row[way] for row in whose.captions]
         for label, whose, way in (

@@ -56,11 +56,16 @@ def bits_apart(record: Record, other: Record) -> Metric:
 
 def with_gain(record: Record, blind: Iterable[Record]) -> Record:
     """The record with its ``gain_over_blind`` among its metrics, if a partner of it is among ``blind``."""
-    partner = next((other for other in blind if mismatch(record, other) is None), None)
+    partner = partner_of(record, blind)
     if partner is None:
         return record
     gain = dataclasses.asdict(gain_over_blind(record, partner))
     return dataclasses.replace(record, metrics={**record.metrics, "gain_over_blind": gain})
+
+
+def partner_of(record: Record, blind: Iterable[Record]) -> Record | None:
+    """The first of the blind models that is this record's twin; None if none is."""
+    return next((other for other in blind if mismatch(record, other) is None), None)
 
 
 def mismatch(record: Record, blind: Record) -> str | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vljepa_core import ladder
+from vljepa_core import known_bits
 from vljepa_core.baselines import with_constant
-from vljepa_core.blind import mismatch, with_gain
+from vljepa_core.blind import partner_of, with_gain
 from vljepa_core.datasets.selection import Examples
 from vljepa_core.records import Record
 
@@ -133,7 +133,7 @@ def _judged(name: str, record: Record, threshold: Threshold, controls: Mapping[s
     if name == "infonce" and value is not None:
         sure = record.metrics["infonce"]["low"] > INTERVAL_SHARE * threshold.floor
         floor_met, goal_met = floor_met and sure, goal_met and sure
-    applies = name != "delivered" or ladder.is_scenes(record)
+    applies = name != "delivered" or known_bits.is_scenes(record)
     return Judged(name, value, floor, goal, floor_met, goal_met, applies, *_interval(name, record))
 
 
@@ -147,7 +147,7 @@ def _times(factor: float | None, of: tuple[str, ...], controls: Mapping[str, flo
 
 def _controls(record: Record, blind: Iterable[Record]) -> dict[str, float | None]:
     """CIDEr of answers that do not look at the image in question."""
-    partner = next((other for other in blind if mismatch(record, other) is None), None)
+    partner = partner_of(record, blind)
     return {
         "constant": _value(record, "constant_cider"),
         "blind": None if partner is None else _value(partner, "greedy_cider"),
@@ -163,7 +163,7 @@ def _measure(name: str, record: Record) -> float | None:
         read, largest = _value(record, "probe_plan"), _value(record, "probe_majority")
         return None if read is None or largest is None else read - largest
     if name == "delivered":
-        rungs = ladder.rungs([record]) if ladder.is_scenes(record) and "infonce" in record.metrics else []
+        rungs = known_bits.of([record]) if known_bits.is_scenes(record) and "infonce" in record.metrics else []
         return rungs[0].delivered if rungs else None
     return _value(record, name)
 

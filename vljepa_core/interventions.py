@@ -1,4 +1,4 @@
-"""The ladder of interventions: each changes one thing of the published recipe, with what was expected of it beforehand.
+"""The ladder of interventions: changes of the published recipe, one at a time and together, and what was expected.
 
 Written before any of these runs was made (but ``run6_without_memory``, which is what Run 6 was at first, and
 ``align_memory``, whose first form had failed in Run 5); a wrong expectation stays. All at one budget, ``BUDGET``. A

@@ -1,7 +1,7 @@
 """What a run minimises and what it watches meanwhile: captioning, or classification of the plan.
 
-Both give the one training loop the same three things: a batch on the device, a loss, and a row of
-validation numbers after every epoch.
+Both give the one training loop the same things: the loss of a batch, a row of validation numbers every
+``validate_every`` epochs, and a few of them between (``glance``).
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from vljepa_core.files import write_atomically
 from vljepa_core.provenance import REPOSITORY
 from vljepa_core.recipes import changes_of, in_full
@@ -77,10 +75,6 @@ class Record:
     def value(self, metric: str) -> float:
         """Value of a metric."""
         return self.metrics[metric]["value"]
-
-    def curves(self) -> pd.DataFrame:
-        """The history as a table, one row per epoch, for exploring."""
-        return pd.DataFrame(self.history).set_index("epoch")
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""

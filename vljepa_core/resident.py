@@ -145,7 +145,7 @@ class TrainingResident(Resident):
 
 
 def moved(images: Tensor, mirror: bool) -> Tensor:
-    """uint8 (B, S, S, 3), each moved by up to ``SHIFT`` pixels on either axis, and every other one mirrored."""
+    """uint8 (B, S, S, 3), each moved by up to ``SHIFT`` pixels on an axis, with ``mirror`` also flipped by chance."""
     size, device = images.shape[1], images.device
     place = torch.arange(size, device=device)
     x, y = (place + torch.randint(-SHIFT, SHIFT + 1, (len(images), 1), device=device) for _ in range(2))

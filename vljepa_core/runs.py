@@ -157,7 +157,7 @@ def run(
     other; the second one loads what the first has made. Under torchrun all processes make it together.
 
     Args:
-        experiment: one of ``recipes.EXPERIMENTS``: the study's six, or a control of the audit.
+        experiment: one of ``recipes.EXPERIMENTS``: the study's six, Run 5 or 6, a blind twin or a control.
         scale: ``smoke``, ``laptop`` or ``paper``.
         data: ``scenes``, ``scenes:LEVEL``, ``shapes``, ``coco`` or a folder with COCO captions.
         seed: of the caption draw, initial weights, order and sampling.

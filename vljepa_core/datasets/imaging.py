@@ -22,7 +22,7 @@ SQUASH_SIDE = 128  # the side of the study's own image cache
 
 
 class BadImage(Exception):
-    """A file that can't be used. ``kind`` is "unreadable" or "too large"; the text says why."""
+    """A file that can't be used. ``kind`` is "unreadable", "too large" or "missing"; the text says why."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import at_random_weights, get, series, setting, settings, title
 from vljepa_core.figures.style import AMBER, BLUE, GREEN, GREY, INK, PURPLE, VERMILLION, new_figure, styled
+from vljepa_core.figures.timelines import LEAST, steps_axis
 
 _REFERENCES = ((GREY, (0, (6, 3))), (PURPLE, (0, (1, 1.5))), (AMBER, (0, (6, 2, 1, 2))), (GREEN, (0, (3, 1))))
 
@@ -183,13 +184,7 @@ def collapse_timeline(record: Any) -> Display:
         _scale(ax, scale, [row[key] for key, *_ in panel for row in rows if row.get(key) is not None])
         ax.set_ylabel(unit, fontsize=9.5)
         ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(panel), fontsize=9)
-    axes[-1].set_xscale("symlog", base=2, linthresh=1)
-    axes[-1].set_xlim(-0.3, 1.3 * rows[-1]["step"])
-    steps = [row["step"] for row in rows]
-    shown = [step for step in steps if step in (0, 1) or step.bit_length() % 2 == 1]  # 0, 1, 4, 16, ...
-    axes[-1].set_xticks(shown, [f"{step:,}" for step in shown])
-    axes[-1].minorticks_off()
-    axes[-1].set_xlabel("optimiser steps")
+    steps_axis(axes[-1], [row["step"] for row in rows])
     alt = f"Timeline of the collapse, {title(record)} ({setting(record)}), by step: {'; '.join(said)}."
     asked = get(get(record, "recipe", {}), "probe_images", "few")
     return show(fig, alt, f"{setting(record)}; the first {asked} validation images. Step 0: random weights.")
@@ -198,7 +193,7 @@ def collapse_timeline(record: Any) -> Display:
 def _with_distance(row: dict) -> dict:
     """1 - cosine shows on a log axis how close to 1 a cosine is; rounding may leave nothing of it."""
     cosine = row.get("plan_cosine")
-    return row if cosine is None else {**row, "plan_distance": max(1 - cosine, 1e-12)}
+    return row if cosine is None else {**row, "plan_distance": max(1 - cosine, LEAST)}
 
 
 def _scale(ax: Axes, scale: str, values: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""The ladder as a phase diagram: where plans carry their picture, and where they collapse."""
+"""Known bits as a phase diagram: where plans carry their picture, and where they collapse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from vljepa_core.figures.confusion import RAMP
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.style import INK, WIDTH, new_figure, styled
-from vljepa_core.ladder import Rung
+from vljepa_core.known_bits import KnownBits
 
 # What goes across: its axis label, its unit, which attribute all columns then share, and how that is written.
 _ACROSS = {
@@ -22,38 +22,38 @@ _ACROSS = {
 
 
 @styled
-def phase_diagram(rungs: Sequence[Rung], across: str = "n_train") -> Display:
+def phase_diagram(runs: Sequence[KnownBits], across: str = "n_train") -> Display:
     """Difficulty down, one dial across, a panel per loss; colour: share of the bits that arrive, by InfoNCE.
 
-    Several rungs of one place (seeds) are averaged. An empty cell was not run.
+    Several runs of one place (seeds) are averaged. An empty cell was not run.
 
     Args:
-        rungs: of one image size, or, across image sizes, of one number of training images.
+        runs: of one image size, or, across image sizes, of one number of training images.
         across: "n_train" or "image_size".
 
     Raises:
-        ValueError: no rungs, or rungs that differ in more than what goes down and across.
+        ValueError: no runs, or runs that differ in more than what goes down and across.
     """
     label, _, held, words = _ACROSS[across]
-    fixed = {getattr(rung, held) for rung in rungs}
+    fixed = {getattr(run, held) for run in runs}
     if len(fixed) != 1:
-        raise ValueError(f"phase_diagram across {across} draws rungs of one {held}, got {sorted(fixed) or 'no rungs'}")
+        raise ValueError(f"phase_diagram across {across} draws runs of one {held}, got {sorted(fixed) or 'no runs'}")
     held_at = words.format(fixed.pop())
-    losses = list(dict.fromkeys(rung.loss for rung in rungs))
-    levels = sorted({rung.level for rung in rungs})
-    columns = sorted({getattr(rung, across) for rung in rungs})
+    losses = list(dict.fromkeys(run.loss for run in runs))
+    levels = sorted({run.level for run in runs})
+    columns = sorted({getattr(run, across) for run in runs})
     cells = len(losses) * len(columns)
     fig = new_figure(1.3 + 0.75 * len(levels), max(WIDTH, 0.9 + 0.8 * cells))  # a cell holds the word "collapsed"
     axes = fig.subplots(1, len(losses), sharey=True, squeeze=False)[0]
     said = []
     for ax, loss in zip(axes, losses, strict=True):
-        said += _panel(ax, [rung for rung in rungs if rung.loss == loss], levels, columns, across)
+        said += _panel(ax, [run for run in runs if run.loss == loss], levels, columns, across)
         ax.set_xlabel(label)
         ax.set_title(textwrap.fill(loss, 60 // len(losses)), loc="left", fontsize=9.5)
-    needed = {rung.level: rung.needed.value for rung in rungs}
+    needed = {run.level: run.needed.value for run in runs}
     axes[0].set_yticks(np.arange(len(levels)) + 0.5, [f"level {n}\n{needed[n]:.1f} bits" for n in levels], rotation=0)
     axes[0].set_ylabel("difficulty")
-    steps = sorted({f"{rung.steps:,}" for rung in rungs})
+    steps = sorted({f"{run.steps:,}" for run in runs})
     alt = f"Phase diagram, {held_at}. Bits that InfoNCE shows of those that it could show: {'; '.join(said)}."
     caption = (
         "Number and colour: InfoNCE as a share of what it could show, which is the bits needed, or log2 of the images "
@@ -63,19 +63,19 @@ def phase_diagram(rungs: Sequence[Rung], across: str = "n_train") -> Display:
     return show(fig, alt, caption, min_width=70 * cells)
 
 
-def _panel(ax: Axes, rungs: Sequence[Rung], levels: list[int], columns: list[int], across: str) -> list[str]:
-    """Draw the rungs of one loss; returns what they say, in words."""
+def _panel(ax: Axes, runs: Sequence[KnownBits], levels: list[int], columns: list[int], across: str) -> list[str]:
+    """Draw the runs of one loss; returns what they say, in words."""
     shares = np.full((len(levels), len(columns)), np.nan)
     text = np.full(shares.shape, "", dtype=object)
     said = []
     for row, level in enumerate(levels):
         for column, n in enumerate(columns):
-            here = [rung for rung in rungs if (rung.level, getattr(rung, across)) == (level, n)]
+            here = [run for run in runs if (run.level, getattr(run, across)) == (level, n)]
             if not here:
                 continue
-            share = float(np.mean([rung.delivered for rung in here]))
-            bits = round(float(np.mean([rung.infonce.value for rung in here])), 1) + 0.0  # no -0.0
-            fallen = sum(rung.collapsed for rung in here)
+            share = float(np.mean([run.delivered for run in here]))
+            bits = round(float(np.mean([run.infonce.value for run in here])), 1) + 0.0  # no -0.0
+            fallen = sum(run.collapsed for run in here)
             shares[row, column] = share
             text[row, column] = f"{share:.0%}\n{bits:.1f} bits" + ("\ncollapsed" if fallen == len(here) else "")
             said.append(

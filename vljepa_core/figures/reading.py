@@ -41,11 +41,13 @@ def setting(record: Any) -> str:
 
 
 def in_another_form(record: Any) -> tuple[str, ...]:
-    """What tells a run from others of its name: its images' size, pieces of words instead of bytes, another plan."""
+    """What tells a run from others of its name: its images' size, pieces of words, another plan or no bottleneck."""
     made = get(record, "recipe", {})
     found = []
     plan = made.get("plan_vectors"), made.get("dim")
-    if None not in plan and plan != _plan(get(record, "experiment"), get(record, "scale")):
+    if made.get("plan_reads") == "tokens":
+        found.append(f"no bottleneck, all {plan[0]} tokens read")
+    elif None not in plan and plan != _plan(get(record, "experiment"), get(record, "scale")):
         found.append("a plan of {} x {}".format(*plan))
     if made.get("plan_source", "image") == "image" and made.get("visual", "vit") != "vit":
         pixels = made.get("image_size", RUN6["image_size"])

@@ -12,7 +12,7 @@ from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import place
 from vljepa_core.figures.style import AMBER, BLUE, GREY, INK, VERMILLION, new_figure, styled
 from vljepa_core.interventions import RUNGS
-from vljepa_core.ladder import is_scenes, level_of, needed_bits
+from vljepa_core.known_bits import is_scenes, level_of, needed_bits
 from vljepa_core.records import Record
 from vljepa_core.rungs import GROUPS, WORTH_NAMING, broke, group_of, uses_plan
 

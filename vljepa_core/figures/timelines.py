@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
 
 from vljepa_core.figures.display import Display, show
 from vljepa_core.figures.reading import setting
@@ -17,7 +19,7 @@ _LINES = (
     (PURPLE, (0, (1, 1.2)), "v"),
     (AMBER, (0, (6, 2, 1, 2)), "P"),
 )
-_LEAST = 1e-9  # of 1 - cosine: closer than that is rounding
+LEAST = 1e-9  # of 1 - cosine: closer than that is rounding
 _PANELS = (
     ("plan_cosine", "1 - mean cosine between plans"),
     ("encoder_grad_norm", "gradient norm at the encoder"),
@@ -60,12 +62,7 @@ def timelines(records: Mapping[str, Record]) -> Display:
             ax.set_yscale("log")
         ax.set_title(name, loc="left", fontsize=9.5)
     steps = sorted({step for _, _, lines in panels for found in lines.values() for step, _ in found})
-    axes[-1].set_xscale("symlog", base=2, linthresh=1)
-    axes[-1].set_xlim(-0.3, 1.3 * max(1, steps[-1]))
-    shown = [step for step in steps if step in (0, 1) or step.bit_length() % 2 == 1]  # 0, 1, 4, 16, ...
-    axes[-1].set_xticks(shown, [f"{step:,}" for step in shown])
-    axes[-1].minorticks_off()
-    axes[-1].set_xlabel("optimiser steps")
+    steps_axis(axes[-1], steps)
     for label, (colour, dashes, marker) in styles.items():
         axes[0].plot(
             [],
@@ -88,4 +85,14 @@ def timelines(records: Mapping[str, Record]) -> Display:
 def _points(record: Record, key: str) -> list[tuple[int, float]]:
     """Step and value; of the cosine, what it lacks to 1, which shows on a log axis how close to 1 it is."""
     found = [(row["step"], row[key]) for row in record.timeline if row.get(key) is not None]
-    return [(step, max(1 - value, _LEAST)) for step, value in found] if key == "plan_cosine" else found
+    return [(step, max(1 - value, LEAST)) for step, value in found] if key == "plan_cosine" else found
+
+
+def steps_axis(ax: Axes, steps: Sequence[int]) -> None:
+    """Optimiser steps from 0, each power of 2 as far from the next; ``steps``: those that were looked at, in order."""
+    ax.set_xscale("symlog", base=2, linthresh=1)
+    ax.set_xlim(-0.3, 1.3 * max(1, steps[-1]))
+    shown = [step for step in steps if step in (0, 1) or step.bit_length() % 2 == 1]  # 0, 1, 4, 16, ...
+    ax.set_xticks(shown, [f"{step:,}" for step in shown])
+    ax.minorticks_off()
+    ax.set_xlabel("optimiser steps")

@@ -168,8 +168,8 @@ class DecoderBlock(nn.Module):
 class TextDecoder(nn.Module):
     """Byte decoder conditioned on a latent plan; see the module's docstring for the variants.
 
-    ``word_dropout`` is 0 outside Run 4. Its ``word_dropout_kind`` is ``"element"``, what the published
-    code does (elements of byte embeddings are zeroed, the rest scaled by 1 / (1 - p)), or ``"token"``,
+    ``word_dropout_rate`` counts in the ``refactored`` decoder alone. ``word_dropout`` is ``"element"``, what the
+    published code does (elements of byte embeddings are zeroed, the rest scaled by 1 / (1 - p)), or ``"token"``,
     what the report says (whole embeddings are zeroed, no rescaling).
 
     ``input_dropout`` works on every variant: a share of the ``"token"`` s, of the ``"word"`` s (with the space before

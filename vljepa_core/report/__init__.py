@@ -19,7 +19,7 @@ from vljepa_core.report.audit import (
     audit_verdict,
     capacity_table,
     differences_list,
-    ladder_table,
+    known_bits_table,
     precision_table,
     published_table,
 )
@@ -58,7 +58,7 @@ __all__ = [
     "failed_list",
     "found_line",
     "goals_table",
-    "ladder_table",
+    "known_bits_table",
     "memory_table",
     "needed_table",
     "one_below_another",

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from vljepa_core import ladder
+from vljepa_core import known_bits
 from vljepa_core.blind import with_gain
 from vljepa_core.describe import describe
 from vljepa_core.estimate import human_time
@@ -129,7 +129,7 @@ def delivered_table(records: Iterable[Record]) -> Display:
         records: of Runs 5 and 6; those of other data than scenes, where nobody knows what is needed, are left out.
     """
     rows = []
-    known = [record for record in records if ladder.is_scenes(record)]
+    known = [record for record in records if known_bits.is_scenes(record)]
 
     def place(record: Record) -> tuple:
         return (
@@ -141,7 +141,7 @@ def delivered_table(records: Iterable[Record]) -> Display:
         )
 
     for record in sorted(known, key=place):
-        (rung,) = ladder.rungs([record])
+        (rung,) = known_bits.of([record])
         where = _where([record])
         shown, by_loss = (with_interval(asdict(bits)) for bits in (rung.infonce, rung.text_bound))
         share = max(0.0, rung.text_bound.value) / rung.needed.value

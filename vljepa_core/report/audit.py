@@ -12,7 +12,7 @@ from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import TITLES, as_made, metric, one_each_seed, setting, settings
 from vljepa_core.figures.tables import NOT_MEASURED, html_table, with_interval
 from vljepa_core.figures.units import counted, number, unit_of
-from vljepa_core.ladder import Rung
+from vljepa_core.known_bits import KnownBits
 from vljepa_core.published import PUBLISHED
 from vljepa_core.recipes import in_full
 from vljepa_core.records import Record
@@ -185,8 +185,8 @@ def _readings(arithmetic: str, record: Record) -> list[str]:
     ]
 
 
-def ladder_table(rungs: Sequence[Rung]) -> Display:
-    """Every rung with all of its readings."""
+def known_bits_table(runs: Sequence[KnownBits]) -> Display:
+    """Every run with all of its readings."""
     rows = [
         [
             f"level {r.level}, {r.loss}<small>{r.n_train:,} images, {r.image_size} px, {r.steps:,} steps</small>",
@@ -198,9 +198,9 @@ def ladder_table(rungs: Sequence[Rung]) -> Display:
             f"{r.cosine:.4f}",
             "collapsed" if r.collapsed else "not collapsed",
         ]
-        for r in rungs
+        for r in runs
     ]
-    head = ["rung", "bits needed", "InfoNCE, bits", "bits spent on a caption",
+    head = ["run", "bits needed", "InfoNCE, bits", "bits spent on a caption",
             "distinct greedy captions", "plan cosine", ""]  # fmt: skip
     return html_table(
         "Scale of known bits: what a caption needs from its picture, and what arrives, in bits.", head, rows

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vljepa_core.blind import mismatch, with_gain
+from vljepa_core.blind import partner_of, with_gain
 from vljepa_core.figures.display import Display, escape
 from vljepa_core.figures.reading import (
     as_made,
@@ -98,7 +98,7 @@ def results_table(
     """What one experiment gave: published, recorded earlier, and in this build.
 
     Args:
-        experiment: "test0", "run1", "run2", "test3", "run3" or "run4".
+        experiment: "test0", "run1", "run2", "test3", "run3", "run4", "run5" or "run6".
         record: this build's run.
         recorded: earlier runs; those on the same data and scale share a column, as seeds of one experiment.
         published: the study's results; by default those of ``experiment``.
@@ -107,7 +107,7 @@ def results_table(
         blind: trained blind models; this build's run has its partner among them, if there is one, as a baseline.
     """
     published = published or PUBLISHED[experiment]
-    partner = next((other for other in blind if mismatch(record, other) is None), None)
+    partner = partner_of(record, blind)
     source_hash = source_hash or core_hash()
     groups = _columns(recorded)
     names = [

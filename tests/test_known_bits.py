@@ -1,4 +1,4 @@
-"""The ladder: bits needed are the generator's, bits delivered are the probes', and the diagram says both."""
+"""Known bits: those needed are the generator's, bits delivered are the probes', and the diagram says both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import vljepa_core
 from tests.conftest import TINY
-from vljepa_core import figures, ladder, report
+from vljepa_core import figures, known_bits, report
 from vljepa_core.baselines import blind_memoriser
 from vljepa_core.datasets.scenes import describe_scene
 from vljepa_core.metrics import Metric
@@ -32,7 +32,7 @@ def climbed(data_dir: Path) -> list:
 
 
 def test_a_rung_sets_the_generators_bits_beside_the_probes(climbed: list) -> None:
-    easy, hard = ladder.rungs(climbed)
+    easy, hard = known_bits.of(climbed)
     assert (easy.level, hard.level) == (0, 3) and easy.needed.value < hard.needed.value
     assert easy.needed.value == pytest.approx(np.log2(36)) and easy.wording == 0  # 6 colours x 6 things, one template
     by_hand = np.mean([describe_scene("val", i, difficulty=3).content_bits for i in range(SMALL["n_val"])])
@@ -43,9 +43,9 @@ def test_a_rung_sets_the_generators_bits_beside_the_probes(climbed: list) -> Non
     assert hard.text_bound.low < hard.text_bound.value < hard.text_bound.high
     assert hard.ceiling == pytest.approx(min(hard.needed.value, np.log2(seeing.metrics["infonce"]["n"])))
     assert hard.distinct == len({describe_scene("val", i, difficulty=3).scene for i in range(12)}) / 12
-    assert len(ladder.rungs(climbed)) == 2, "a blind model is no rung"
+    assert len(known_bits.of(climbed)) == 2, "a blind model sees no scene"
     assert (easy.loss, easy.n_train) == ("as published", 40)
-    assert ladder.loss_of({"label_smoothing": 0.0, "diversity_weight": 0.0}) == "cross-entropy alone"
+    assert known_bits.loss_of({"label_smoothing": 0.0, "diversity_weight": 0.0}) == "cross-entropy alone"
 
 
 @pytest.mark.parametrize("level", [0, 3])
@@ -54,13 +54,13 @@ def test_a_perfect_plan_confuses_scenes_with_the_same_facts_alone(level: int) ->
     scenes = [describe_scene("val", i, difficulty=level).scene for i in range(120)]
     measured = np.random.default_rng(0).permutation(120)[30:]  # a quarter of them is what the temperature is fitted on
     alike = [sum(scenes[i] == scenes[j] for j in measured) for i in measured]
-    found = ladder.perfect_infonce(level, ids, scored=120)
+    found = known_bits.perfect_infonce(level, ids, scored=120)
     assert found == pytest.approx(np.mean(np.log2(90 / np.array(alike))))
     assert found < np.log2(90) - (1 if level == 0 else 0) and found > (4 if level == 0 else 6)
 
 
 def test_what_chance_would_do_is_not_delivered_and_collapse_is_relative_to_the_scenes(climbed: list) -> None:
-    rung = ladder.rungs(climbed)[0]
+    rung = known_bits.of(climbed)[0]
     sure = dataclasses.replace(rung, infonce=Metric(2.0, 1.5, 2.5, 64), needed=Metric(5.0, 4.9, 5.1, 200))
     assert sure.ceiling == 5.0 and sure.delivered == pytest.approx(0.4)
     assert dataclasses.replace(sure, infonce=Metric(2.0, -0.1, 2.5, 8)).delivered == 0
@@ -70,19 +70,19 @@ def test_what_chance_would_do_is_not_delivered_and_collapse_is_relative_to_the_s
 
 
 def test_the_diagram_names_every_place(climbed: list) -> None:
-    rungs = ladder.rungs(climbed)
+    rungs = known_bits.of(climbed)
     shown = figures.phase_diagram(rungs)
     for rung in rungs:
         said = f"level {rung.level}, {rung.n_train} images: {rung.infonce.value:.1f} of {rung.ceiling:.1f}"
         assert said in shown.alt
-    table = report.ladder_table(rungs)
+    table = report.known_bits_table(rungs)
     assert all(f"{rung.needed.value:.1f}<small>and {rung.wording:.1f} of wording" in table.html for rung in rungs)
-    with pytest.raises(ValueError, match="one image_size, got no rungs"):
+    with pytest.raises(ValueError, match="one image_size, got no runs"):
         figures.phase_diagram([])
 
 
 def test_the_phase_diagram_across_image_sizes(climbed: list) -> None:
-    rung = ladder.rungs(climbed)[0]
+    rung = known_bits.of(climbed)[0]
     larger = dataclasses.replace(rung, image_size=2 * rung.image_size)
     shown = figures.phase_diagram([rung, larger], across="image_size")
     for one in (rung, larger):
@@ -96,8 +96,8 @@ def test_the_phase_diagram_across_image_sizes(climbed: list) -> None:
 
 def test_only_scenes_have_known_bits(data_dir: Path) -> None:
     pair = [vljepa_core.run(name, "smoke", "shapes", 0, **SMALL) for name in ("run2", "run2_blind")]
-    with pytest.raises(ValueError, match="whose bits are known"):
-        ladder.rungs(pair)
+    with pytest.raises(ValueError, match="what captions need"):
+        known_bits.of(pair)
 
 
 def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
@@ -142,7 +142,7 @@ def test_arithmetics_stand_beside_each_other_where_both_were_run(data_dir: Path)
 def test_no_word_of_the_phase_diagram_runs_into_the_next(monkeypatch) -> None:
     drawn = []
     monkeypatch.setattr("vljepa_core.figures.phase.show", lambda fig, *_, **__: drawn.append(fig))
-    recorded = ladder.rungs(recorded_sweep("ladder"))
+    recorded = known_bits.of(recorded_sweep("known_bits"))
     figures.phase_diagram([rung for rung in recorded if rung.image_size == 64])
     drawn[0].draw_without_rendering()
     boxes = [text.get_window_extent().padded(2) for ax in drawn[0].axes for text in ax.texts if text.get_text()]

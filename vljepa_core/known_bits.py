@@ -1,6 +1,6 @@
-"""The calibrated ladder: on ``scenes`` the bits a caption needs from its image are known, so delivery can be measured.
+"""A scale of known bits: on ``scenes`` what a caption needs from its image is known, so delivery can be measured.
 
-Along the difficulty dial and the number of training images, at a fixed number of optimiser steps, a rung sets beside
+Along the difficulty dial and the number of training images, at a fixed number of optimiser steps, it sets beside
 each other what the generator says a caption takes from its picture and what the probes find the decoder to have taken.
 
 Delivery is read off InfoNCE, a lower bound but for the error of its sample. Beside it stands ``text_bound``:
@@ -28,8 +28,8 @@ from vljepa_core.verdicts import COLLAPSE_SHARE
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One place on the ladder.
+class KnownBits:
+    """One run on scenes: what its captions need, and what came through.
 
     Attributes:
         level: difficulty of the scenes, 0 to 4.
@@ -101,7 +101,7 @@ def level_of(record: Record) -> int:
     """
     found = _SCENES.fullmatch(record.data)
     if found is None:
-        raise ValueError(f"{record.experiment} on {record.data}: the ladder stands on scenes, whose bits are known")
+        raise ValueError(f"{record.experiment} on {record.data}: only of scenes it is known what captions need")
     return COCO_LIKE if found[1] is None else int(found[1])
 
 
@@ -151,7 +151,7 @@ def loss_of(recipe: Mapping[str, Any]) -> str:
     return f"smoothing {smoothing:g}, diversity {diversity:g}" if smoothing or diversity else "cross-entropy alone"
 
 
-def rungs(records: Iterable[Record]) -> list[Rung]:
+def of(records: Iterable[Record]) -> list[KnownBits]:
     """Every record whose decoder sees images, the published loss first, from easy to hard, few to many images."""
     found = []
     for record in records:
@@ -161,7 +161,7 @@ def rungs(records: Iterable[Record]) -> list[Rung]:
         spent = np.array([row["nats"] for row in record.captions]) / np.log(2)
         wording = np.array([wording_bits(level, image_id) for image_id in ids])
         found.append(
-            Rung(
+            KnownBits(
                 level=level,
                 n_train=record.dataset["n_train"],
                 image_size=record.recipe["image_size"],
