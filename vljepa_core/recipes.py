@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vljepa_core import tokenizer
 from vljepa_core.experiments import ANSWERS, CHANGES, CONTROLS, STUDY, Control
@@ -39,7 +39,7 @@ class Recipe:
     n_train: int = 18_000  # images drawn from the train split; for Test 3 before ambiguous ones are left out
     n_val: int = 2_000
     image_size: int = 64  # pixels
-    preprocess: str = "squash"  # photographs: to 128 x 128 (bicubic), then to image_size
+    preprocess: Literal["squash", "crop"] = "squash"  # photographs: to 128 x 128 (bicubic), then to image_size
     normalise: Literal["none", "imagenet"] = "none"  # the report says ImageNet; only Test 3's code does it
     validate_on: Literal["val", "train"] = "val"  # train: the first n_val training examples, to see what is recited
     classes: int = 0  # Test 3: 20
@@ -254,27 +254,7 @@ _AT_LEAST_ONE = (
     "n_train n_val image_size patch_size max_length dim heads mlp_ratio visual_depth text_depth fusion_depth "
     "predictor_depth decoder_depth plan_vectors epochs batch_size max_new_tokens validate_every probe_images"
 ).split()
-_CHOICES = {
-    "objective": ("caption", "classify"),
-    "normalise": ("none", "imagenet"),
-    "validate_on": ("val", "train"),
-    "plan_source": ("image", "caption", "table", "none"),
-    "decoder": ("baseline", "stronger", "refactored"),
-    "word_dropout": ("element", "token"),
-    "precision": ("auto", "float32", "bfloat16"),
-    "preprocess": ("squash", "crop"),
-    "visual_weights": ("pretrained", "random"),
-    "visual_training": ("trained", "frozen"),
-    "stem": ("patches", "convolutions"),
-    "init": ("published", "balanced"),
-    "plan_reads": ("query", "image", "tokens"),
-    "plan_norm": ("layer", "batch"),
-    "captions": ("one", "all"),
-    "augment": ("none", "shift", "flip"),
-    "input_dropout": ("none", "token", "word", "blank"),
-    "align": ("infonce", "siglip"),
-    "pretrain": ("none", "align", "lejepa", "text"),
-}
+_CHOICES = {name: get_args(kind) for name, kind in get_type_hints(Recipe).items() if get_origin(kind) is Literal}
 
 # One keyword for what people change most; `depth` sets all five towers.
 _ALIASES = {"K": ("plan_vectors",), "D": ("dim",), "lr": ("learning_rate",)}
