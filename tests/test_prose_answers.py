@@ -446,3 +446,23 @@ def test_chapter_10_and_readme_say_what_comes_through_where_more_can_be_shown() 
     assert f"that 750 can show Run 5 brings {shares['run5']} and Run 6 {shares['run6']} (one seed)." in front
     by_loss = [f"{rungs[name].text_bound.value:.1f}" for name in ("run6", "run5")]
     assert f"By the loss at least {by_loss[0]} and {by_loss[1]} bits of the 12.9 come through" in text
+
+
+def test_chapter_10_says_what_a_decoder_gets_that_reads_the_whole_picture() -> None:
+    whole = next(r for r in recorded_sweep("no_bottleneck") if r.recipe["plan_vectors"] == 49)
+    plans, text = in_pieces("run6"), chapter(10)
+    assert whole.recipe["plan_reads"] == "tokens" and whole.provenance["precision"] == "float32"
+    bits = "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**whole.metrics["infonce"])
+    with_plan = [listed(f"{r.value(name):.{d}f}" for r in plans) for name, d in (("infonce", 2), ("greedy_cider", 3))]
+    assert f"More does arrive: {bits} where plans bring {with_plan[0]}, CIDEr {whole.value('greedy_cider'):.3f}" in text
+    assert (
+        f"where they bring {with_plan[1]}, and {whole.value('greedy_unique'):.1%} of the captions are distinct." in text
+    )
+    assert whole.value("infonce") > max(r.value("infonce") for r in plans) + 0.3, "the threshold"
+    assert whole.value("greedy_cider") > max(r.value("greedy_cider") for r in plans) + 0.03
+    twins = in_pieces("run5_blind")
+    gains = [with_gain(r, twins).metrics["gain_over_blind"]["value"] for r in (whole, *plans)]
+    assert f"as many as with the plan ({gains[0]:.2f}; {listed(f'{g:.2f}' for g in gains[1:])})." in text
+    for name in ("infonce", "greedy_cider"):
+        assert all(0.88 < r.value(name) / whole.value(name) < 0.92 for r in plans), "nine tenths"
+    assert "without a plan between, gets a tenth more than Run 6." in readme()
