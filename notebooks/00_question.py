@@ -54,8 +54,8 @@ figures.data_flow(data_flow(paper))
 
 # %% [markdown]
 # Two things in this picture matter later. The plan's queries have no residual connection: each plan vector is an average of
-# what the fusion produced, so if the fused tokens of two images are alike, so are their plans. And nothing but the
-# captions trains the visual encoder: the name *JEPA* stands for a joint-embedding prediction that no published run trains.
+# what the fusion produced, so if the fused tokens of two images are alike, so are their plans. And besides the diversity loss, which compares
+# plans with each other, nothing but captions (in Test 3: categories) trains the visual encoder: the name *JEPA* stands for a joint-embedding prediction that no published run trains.
 
 # %% [markdown]
 # ## Published and built here

@@ -89,7 +89,8 @@ figures.caption_grid(run.examples["val"], record)
 # %% [markdown]
 # **Beside answers that need no decoder.** Everything is scored against the same references, of which one human's caption is held out, to
 # stand as an answer itself. *Nearest* repeats what was said of the training image that is nearest to the picture: by its pixels, or by
-# its plan. If the plan held the picture, its neighbours would be worth more than those by pixels.
+# its plan. If the plan held the picture, its neighbours would be worth more than those by pixels. *CIDEr* and *BLEU-4* are agreement with people's captions in sequences of up to four words (CIDEr
+# counts rare ones more); *word overlap* is the share of the reference's words that are named, *content match* whether at least one content word is shared.
 
 # %%
 figures.answer_bars(

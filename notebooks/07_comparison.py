@@ -42,7 +42,7 @@ captioners = [*captioning, *answers.values()]
 # ## Verdicts
 #
 # For captioning, the report reads collapse off the greedy captions, while the study's own code applies its thresholds to the
-# sampled ones. By the code, the published Runs 2 to 4 are WEAK, because 93% of their samples
+# sampled ones. By the code, the published Runs 2 to 4 are WEAK, because 93% to 95% of their samples
 # are distinct, or PARTIAL, if the word overlap, which is not reported, is above 15%. Both readings are given where
 # they differ.
 

@@ -74,13 +74,13 @@ report.one_below_another(map(figures.rate_quality, curves))
 report.one_below_another(map(figures.plan_sizes, sorted(curves, key=lambda curve: -len(curve.rows))[:1]))
 
 # %% [markdown]
-# **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. That one, against expectation, needs no more than the first: the same 16 components of 16 levels each, 7.6 bytes coded, keep
-# all of its 2.82 bits (100%, 98 to 101) and 98% of CIDEr. On the third, smaller sizes were tried as well. Messages of 4.3 bytes on average keep 99% of its 2.55 bits and 95% of CIDEr, of 2.2 bytes 91% (84 to 96) and 93%, and with 1.3 bytes it ends: 63% and 64%.
+# **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. That one was expected to need more than the first. Whether it does is not known: the same 16 components of 16 levels each, 7.6 bytes coded, keep
+# all of its 2.82 bits (100%, 98 to 101) and 98% of CIDEr, and nothing smaller was tried. On the third, smaller sizes were tried as well. Messages of 4.3 bytes on average keep 99% of its 2.55 bits and 95% of CIDEr, of 2.2 bytes 91% (84 to 96) and 93%, and with 1.3 bytes it ends: 63% and 64%.
 # So what a plan of the third tells its decoder lies in few directions: a message of some 18 bits on average brings 91% of its 2.55 bits of InfoNCE. More bytes bring hardly more. Whether the plan of a captioner that was not trained to be cut takes as few is not told by this.
 #
-# **Cut**, one vector of sixteen is enough, and 32 of its 256 numbers: 97% of both at 256 levels each, 95% and 94% at five, which is 9.3 bytes coded. Wider or more vectors tell little more. One bit a number costs CIDEr, however many numbers there are.
+# **Cut**, one vector of sixteen is enough, and 32 of its 256 numbers: 97% of both at 256 levels each, 95% and 94% at five, which is 9.3 bytes coded. Wider or more vectors tell little more, and widths from 32 to 256 were expected to be told apart and are not. One bit a number costs CIDEr, however many numbers there are.
 #
-# **The caption as text** takes 4.6 bytes and keeps 18% of the bits, as far as word overlap tells. It was expected to take fewer bytes than any plan that keeps 90% of both, and takes more. **As a picture**, a WebP file of 1,870 bytes keeps 91% and 90%.
+# **The caption as text** takes 4.6 bytes and keeps 18% of the bits, as far as CIDEr between captions tells. It was expected to take fewer bytes than any plan that keeps 90% of both, and takes more. **As a picture**, a WebP file of 1,870 bytes keeps 91% and 90%.
 #
 # ## Every number
 #
@@ -119,5 +119,5 @@ report.one_below_another(map(report.rate_verdict, [*curves, here]))
 # InfoNCE shows at most $\log_2$ of the images it is measured on. A picture of so few bytes was made by a codec that aims at how a picture
 # looks, and read by an encoder that never saw such pictures; an image codec trained for the captioner would do better. For the second and third captioner pictures were compressed at the
 # 224 pixels that they see, to which they had been enlarged from 128: compressed before they are enlarged, they might take fewer bytes. That was not tried.
-# Word overlap is a poor judge of what a caption tells: whoever understands it could tell more pictures apart by it.
+# CIDEr between two captions is a poor judge of what one tells: whoever understands it could tell more pictures apart by it.
 # The bytes that name a message's length, its packet's header, are not counted on either side.

@@ -189,7 +189,7 @@ DIFFERENCES: tuple[str, ...] = (
     "side 64, centre crop, of images squashed to 128 x 128 before).",
     "“Model configuration (all runs)”: does not hold for Test 0, which is smaller.",
     "“Final CE” is the mean training-mode loss of the last epoch, label smoothing included; no validation loss exists.",
-    "By the code's own thresholds Runs 2 to 4 are WEAK (93% unique when sampled), or PARTIAL if the word overlap, "
-    "which is not reported, is above 15%; not FAIL, which is read off the greedy captions.",
+    "By the code's own thresholds Runs 2 to 4 are WEAK (93% to 95% unique when sampled), or PARTIAL if the word "
+    "overlap, which is not reported, is above 15%; not FAIL, which is read off the greedy captions.",
     "“VL-JEPA”: no joint-embedding prediction is trained; the target encoder is never used.",
 )
