@@ -54,8 +54,8 @@ report.results_table("run1", record, recorded, trivial=trivial, blind=[blind])
 # %% [markdown]
 # ## How we know
 #
-# The training loss contains label smoothing and is taken in training mode, as the study reports it. The validation loss is neither
-# smoothed nor dropped out. Both are in nats per byte (1 nat is 1.44 bits). The two therefore do not meet even without overfitting. The lines belong to the training loss: what an image-blind model reaches
+# Losses are in nats per byte (1 nat is 1.44 bits). The training loss contains label smoothing and is taken in training mode, as the study reports it. The validation loss is neither
+# smoothed nor dropped out. The two therefore do not meet even without overfitting. The lines belong to the training loss: what an image-blind model reaches
 # that knows every training caption by heart, and what label smoothing leaves even to a model that knows every byte.
 # Dotted: the same decoder, trained in the same way without sight of any image.
 
