@@ -9,7 +9,7 @@ from vljepa_core.blind import bits_apart, with_gain
 from vljepa_core.interventions import RUNGS, SINGLE
 from vljepa_core.recipes import recipe
 from vljepa_core.records import Record
-from vljepa_core.rungs import broke, recorded_rungs
+from vljepa_core.rungs import WORTH_MOVING, broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
 
 
@@ -381,3 +381,54 @@ def test_chapter_9_and_readme_say_which_rungs_are_of_use() -> None:
     parts = {name for name in on_scenes if name.startswith(("run5", "run6"))}
     assert always == {"batch_norm", "pretrained_direct", "finetuned_direct", *parts}
     assert "On composed scenes more do, with every seed: plans normalised over images, the ImageNet" in text
+
+
+def test_chapter_9_and_readme_say_how_few_of_run_5s_changes_do() -> None:
+    text, front = chapter(9), readme()
+    parts = {"short way": "plan_query_residual", "normalisation": "plan_norm", "alignment": "align_weight"}
+    plain = recipe("run2", "laptop").to_dict()
+    found = {
+        frozenset(part for part, key in parts.items() if r.recipe[key] != plain[key]): r
+        for r in recorded_sweep("fewest_parts")
+    }
+    assert len(found) == 4 and {r.data for r in found.values()} == {"flickr8k"}
+    assert {r.provenance["precision"] for r in found.values()} == {"float32"} and {r.seed for r in found.values()} == {
+        0
+    }
+    bits = {
+        which: "{value:.2f}{} [{low:.2f}, {high:.2f}]".format("{}", **r.metrics["infonce"])
+        for which, r in found.items()
+    }
+    every = frozenset(parts)
+    assert [which for which, r in found.items() if broke([r])] == [every]
+    assert (
+        f"They bring {bits[every].format(' bits')} and {round(200 * found[every].value('greedy_unique'))} different"
+        in text
+    )
+    whole = sorted(r.value("infonce") for r in recorded_rungs("flickr8k")["run5"])
+    assert f"where all ten changes bring {whole[0]:.2f} to {whole[-1]:.2f} bits;" in text
+    left_out = [name for name in RUNGS if name.startswith("run5_without_")]
+    assert len(left_out) == 10
+    assert f"Without alignment {bits[every - {'alignment'}].format(' bits')} are left," in text
+    assert f"without the short way {bits[every - {'short way'}].format('')}, against expectation." in text
+    assert f"Without normalisation {bits[every - {'normalisation'}].format('')}, as expected." in text
+    assert f"({found[every].value('infonce'):.2f} bits, one seed): direct reading" in front
+
+
+def test_chapter_9_says_what_one_more_part_brings_to_run_5() -> None:
+    text, whole = chapter(9), [r.value("infonce") for r in recorded_rungs("flickr8k")["run5_pieces"]]
+    found = recorded_sweep("run5_and_more")
+    assert {(r.data, r.seed, r.provenance["precision"], r.recipe["vocab_size"]) for r in found} == {
+        ("flickr8k", 0, "float32", 1_024)
+    }
+    (vicreg,) = (r for r in found if r.recipe["vicreg_weight"])
+    (first,) = (r for r in found if r.recipe["pretrain"] == "align")
+    (siglip,) = (r for r in found if r.recipe["align"] == "siglip")
+    bits = listed(f"{r.value('infonce'):.2f}" for r in (vicreg, first, siglip))
+    without = listed(f"{each:.2f}" for each in whole)
+    assert f"they bring {bits} bits, where the three seeds without have {without}." in text and len(found) == 3
+    for record in found:
+        apart = [record.value("infonce") - each for each in whole]
+        assert not (min(apart) >= WORTH_MOVING or max(apart) <= -WORTH_MOVING), "none moves the bits"
+    distinct = [r.value("greedy_unique") for r in recorded_rungs("flickr8k")["run5_pieces"]]
+    assert vicreg.value("greedy_unique") > max(distinct) and siglip.value("greedy_unique") < min(distinct)
