@@ -190,7 +190,7 @@ report.added_table(vljepa_core.recorded_sweep("run5_and_more"), recorded_rungs("
 # **Fewer parts.** How few of Run 5's changes would do was asked on photographs (`sweeps/fewest-parts.toml`, one seed, computed in float32). On top of the published recipe three of them break the collapse together: the short way, normalisation over images and alignment, at Run 5's weight. They bring 0.47 bits [0.30, 0.64] and 60 different
 # captions for 200 pictures, where all ten changes bring 0.39 to 0.67 bits; 0.2 to 0.5 had been expected. Two of them do not. Without alignment 0.06 bits [-0.04, 0.15] are left, where it had been expected to be enough, barely; without the short way 0.01 [-0.04, 0.05], against expectation. Without normalisation 0.06
 # [-0.01, 0.13], as expected. By the threshold all three pairs leave the collapse as it was; their plans differ all the same (12% of
-# the variance is between pictures without the short way, 85% without normalisation, all of it without alignment), and again differing is not telling.
+# the variance is between pictures without the short way, 85% without normalisation, nearly all of it without alignment), and again differing is not telling.
 
 # %%
 report.values_table(vljepa_core.recorded_sweep("fewest_parts"))
