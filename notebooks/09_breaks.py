@@ -23,7 +23,7 @@
 # far they get. **Run 5** is trained from scratch, as the study's model was. **Run 6** is given a frozen encoder that was trained on ImageNet.
 #
 # **In short.** On photographs, within a thousand steps, no single change of loss, data, initial weights, way to the plan or decoder breaks the collapse. Two things do. One is good features: a frozen
-# ImageNet network, most clearly where the plan reads it directly. The other, weaker, is several changes of the training at once. On composed scenes seeing is easier: there,
+# ImageNet network, most clearly where the plan reads it directly. The other, weaker, is several changes of the training at once, three of which are enough and no two of these. On composed scenes seeing is easier: there,
 # with the study's encoder trained along, one single change is enough with every seed, and two others are with two seeds of three.
 
 # %% tags=["parameters"]

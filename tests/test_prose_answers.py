@@ -477,3 +477,24 @@ def test_chapter_10_says_what_a_decoder_gets_that_reads_the_whole_picture() -> N
     for name in ("infonce", "greedy_cider"):
         assert all(0.88 < r.value(name) / whole.value(name) < 0.92 for r in plans), "nine tenths"
     assert "without a plan between, gets a tenth more than Run 6." in readme()
+
+
+def test_chapter_10_says_what_all_tokens_of_a_smaller_picture_bring() -> None:
+    small = next(r for r in recorded_sweep("no_bottleneck") if r.recipe["plan_vectors"] == 25)
+    text, plans = chapter(10), in_pieces("run6")
+    assert small.recipe["image_size"] == 160 and small.recipe["plan_reads"] == "tokens"
+    assert 2 * 25 * small.recipe["dim"] == 6_400 < 8_192
+    bits = "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**small.metrics["infonce"])
+    distinct, cider = f"{small.value('greedy_unique'):.1%}", f"{small.value('greedy_cider'):.3f}"
+    assert (
+        f"bring {bits} where 3.2 to 3.5 had been expected, {distinct} distinct captions, and CIDEr of {cider}," in text
+    )
+    assert small.value("greedy_unique") > max(r.value("greedy_unique") for r in plans) + 0.05
+    assert small.value("greedy_cider") < max(r.metrics["greedy_cider"]["high"] for r in plans), "no more than a plan's"
+    for record in recorded_sweep("no_bottleneck"):
+        assert all(each.floor_met for each in judge(record, in_pieces("run5_blind")) if each.applies), "every floor"
+    whole = next(r for r in recorded_sweep("no_bottleneck") if r.recipe["plan_vectors"] == 49)
+    for record in (whole, small):
+        told = "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**record.metrics["infonce"])
+        assert f"{told} and" in readme() and f"{record.value('greedy_cider'):.3f}" in readme()
+        assert f"{record.value('greedy_unique'):.1%} distinct captions)" in readme()
