@@ -474,10 +474,11 @@ def test_what_is_added_to_a_combination_is_held_against_the_nearest_one_and_ever
     dearer = adding(0.65, "run5_pieces", stem="convolutions")
     dearer = dataclasses.replace(dearer, captions=[{**c, "nats": c["nats"] + math.log(2)} for c in dearer.captions])
     table = report.added_table([adding(0.9, "run5", input_dropout="word"), dearer], found)
-    assert cells(table, "input_dropout=word all of Run 5") == [
-        "0.90 [0.86, 0.94]", "0.70, 0.40", "+0.00 [+0.00, +0.00]", "25.0% (50 of 200)", "up"
+    assert cells(table, "input_dropout=word to all of Run 5") == [
+        "0.90 [0.86, 0.94] without it 0.70, 0.40", "+0.00 [+0.00, +0.00]", "25.0% (50 of 200)", "up"
     ]  # fmt: skip
-    assert cells(table, "stem=convolutions Run 5, pieces of words")[1:3] == ["0.50, 0.60", "+1.00 [+1.00, +1.00]"]
+    stem = cells(table, "stem=convolutions to Run 5, pieces of words")
+    assert stem[0].endswith("without it 0.50, 0.60") and stem[1] == "+1.00 [+1.00, +1.00]"
     assert cells(table, "stem=convolutions")[-1] == "no", "0.05 above one seed and 0.15 above the other"
     assert cells(report.added_table([adding(0.3, "run5_pieces", vicreg_weight=0.5)], found), "vicreg")[-1] == "down"
     assert "none is recorded" in report.added_table([dearer], {"align": seeds(0.0)}).html

@@ -158,7 +158,7 @@ def encoders_table(found: Found) -> Display:
 
 
 def values_table(records: Sequence[Record]) -> Display:
-    """Single changes of Run 2 at other values than the ladder's rungs have: a row each, by what sets it apart.
+    """Changes of Run 2 other than the ladder's rungs: a row each, by what sets it apart.
 
     Args:
         records: of one dataset at one scale, which differ in recipe or seed.
@@ -179,7 +179,7 @@ def values_table(records: Sequence[Record]) -> Display:
         for values, same in by_value.items()
     ]
     head = ["of Run 2's recipe", "InfoNCE, bits", "plan variance between images", "distinct greedy captions", "found"]
-    return html_table(f"Other values of what the rungs change, {place(list(records))}.", head, rows)
+    return html_table(f"Other changes of Run 2 than the rungs', {place(list(records))}.", head, rows)
 
 
 def added_table(added: Sequence[Record], found: Found) -> Display:
@@ -201,22 +201,21 @@ def added_table(added: Sequence[Record], found: Found) -> Display:
         partner = next((whole for whole in wholes[name] if whole.seed == record.seed), None)
         spent = None if partner is None else asdict(bits_apart(record, partner))
         compared += [record, *wholes[name]]
+        bits = [f"{metric(whole, 'infonce')['value']:.2f}" for whole in wholes[name]]
         changes = ", ".join(f"{key}={value}" for key, value in _added(record, wholes[name][0]).items())
         rows.setdefault(list(RUNGS).index(name), []).append([
-            f"{escape(changes)}<small>{escape(RUNGS[name].title)}</small>",
-            _bits(record),
-            ", ".join(f"{metric(whole, 'infonce')['value']:.2f}" for whole in wholes[name]),
+            f"{escape(changes)}<small>to {escape(RUNGS[name].title)}</small>",
+            f"{_bits(record)}<small>without it {', '.join(bits)}</small>",
             NOT_MEASURED if spent is None else with_interval(spent, signed=True),
             _metric(record, "greedy_unique"),
             moved(record, wholes[name]),
         ])  # fmt: skip
     if not rows:
         return bullets(["Changes on top of Run 5: none is recorded."])
-    head = ["added", "InfoNCE with it, bits", "without it, bits, each seed", "spent more on a caption with it, bits",
-            "distinct greedy captions", "bits moved"]  # fmt: skip
+    head = ["added", "InfoNCE, bits", "spent more on a caption with it, bits", "distinct greedy captions", "bits moved"]
     note = (
         f"One more change on top of a combination, {place(compared)}. Bits have moved where they are at least "
-        f"{WORTH_MOVING:g} from every seed of the combination. In brackets: 95% intervals over images, in the fourth "
+        f"{WORTH_MOVING:g} from every seed of the combination. In brackets: 95% intervals over images, in the third "
         "column paired."
     )
     return html_table(note, head, [row for index in sorted(rows) for row in rows[index]])
