@@ -7,7 +7,7 @@ import math
 from tests.prose import chapter, in_pieces, listed, readme, seeds_of
 from vljepa_core.blind import bits_apart, with_gain
 from vljepa_core.interventions import RUNGS, SINGLE
-from vljepa_core.recipes import recipe
+from vljepa_core.recipes import differing, recipe
 from vljepa_core.records import Record
 from vljepa_core.rungs import WORTH_MOVING, broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
@@ -387,32 +387,29 @@ def test_chapter_9_and_readme_say_how_few_of_run_5s_changes_do() -> None:
     text, front = chapter(9), readme()
     parts = {"short way": "plan_query_residual", "normalisation": "plan_norm", "alignment": "align_weight"}
     plain = recipe("run2", "laptop").to_dict()
+    records = recorded_sweep("fewest_parts")
+    assert {(r.data, r.provenance["precision"]) for r in records} == {("flickr8k", "float32")} and len(records) == 5
     found = {
-        frozenset(part for part, key in parts.items() if r.recipe[key] != plain[key]): r
-        for r in recorded_sweep("fewest_parts")
+        frozenset(part for part, key in parts.items() if r.recipe[key] != plain[key]): r for r in records if r.seed == 0
     }
-    assert len(found) == 4 and {r.data for r in found.values()} == {"flickr8k"}
-    assert {r.provenance["precision"] for r in found.values()} == {"float32"} and {r.seed for r in found.values()} == {
-        0
-    }
-    bits = {
-        which: "{value:.2f}{} [{low:.2f}, {high:.2f}]".format("{}", **r.metrics["infonce"])
-        for which, r in found.items()
-    }
+    (again,) = (r for r in records if r.seed == 1)
     every = frozenset(parts)
-    assert [which for which, r in found.items() if broke([r])] == [every]
-    assert (
-        f"They bring {bits[every].format(' bits')} and {round(200 * found[every].value('greedy_unique'))} different"
-        in text
-    )
+    assert [which for which, r in found.items() if broke([r])] == [every] and len(found) == 4
+    assert broke([again]) and not differing(again.recipe, found[every].recipe)
+
+    def bits(record: Record, unit: str = "") -> str:
+        return "{value:.2f}{} [{low:.2f}, {high:.2f}]".format(unit, **record.metrics["infonce"])
+
+    written = round(200 * found[every].value("greedy_unique"))
+    assert f"They bring {bits(found[every], ' bits')} (another seed: {bits(again)}) and {written} different" in text
     whole = sorted(r.value("infonce") for r in recorded_rungs("flickr8k")["run5"])
     assert f"where all ten changes bring {whole[0]:.2f} to {whole[-1]:.2f} bits;" in text
-    left_out = [name for name in RUNGS if name.startswith("run5_without_")]
-    assert len(left_out) == 10
-    assert f"Without alignment {bits[every - {'alignment'}].format(' bits')} are left," in text
-    assert f"without the short way {bits[every - {'short way'}].format('')}, against expectation." in text
-    assert f"Without normalisation {bits[every - {'normalisation'}].format('')}, as expected." in text
-    assert f"({found[every].value('infonce'):.2f} bits, one seed): direct reading" in front
+    assert len([name for name in RUNGS if name.startswith("run5_without_")]) == 10
+    assert f"Without alignment {bits(found[every - {'alignment'}], ' bits')} are left," in text
+    assert f"without the short way {bits(found[every - {'short way'}])}, against expectation." in text
+    assert f"Without normalisation {bits(found[every - {'normalisation'}])}, as expected." in text
+    both = [f"{r.value('infonce'):.2f}" for r in (found[every], again)]
+    assert f"({both[0]} and {both[1]} bits, two seeds): direct reading" in front
 
 
 def test_chapter_9_says_what_one_more_part_brings_to_run_5() -> None:
