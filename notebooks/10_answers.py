@@ -282,7 +282,7 @@ report.needed_table(growth)
 # see from nothing else. They grow less: 0.08 more with every doubling, 0.19 with 500 and 0.42 with 4,000, so that nobody would get to 2 bits by photographs alone in a thousand steps. **Steps** bring more bits up to 2,000, as was
 # expected, and then no more from the same photographs (0.24, 0.42, 0.58 and 0.52 with 500, 1,000, 2,000 and 4,000), while the bits saved against the twin shrink (1.52, 0.43, -0.05 and -0.40): perhaps because the twin learns the language from as many captions, with one plan less to
 # listen to. Captions become more distinct meanwhile (8%, 10%, 26% and 33%). **Width** brings nothing, as was expected (0.32, 0.42 and 0.28 with 64, 128 and 256), and neither do **pixels** (0.42 and 0.37 with 64 and 128). CIDEr grows with photographs (0.13 to 0.19), and would reach its goal, twice the best constant caption, with two million of them or more; with steps it does not grow. So no one of these leads
-# to all of its goals (distinct captions alone would come with 10,500 to 15,200 steps); of all that was tried here more photographs, more steps and pieces of words together brought most, 0.91 to 1.10 bits.
+# to all of its goals (distinct captions alone would come with 10,000 to 15,000 steps); of all that was tried here more photographs, more steps and pieces of words together brought most, 0.91 to 1.10 bits.
 
 # %%
 small = vljepa_core.recorded_sweep("curves_run5")

@@ -498,3 +498,22 @@ def test_chapter_10_says_what_all_tokens_of_a_smaller_picture_bring() -> None:
         told = "{value:.2f} bits [{low:.2f}, {high:.2f}]".format(**record.metrics["infonce"])
         assert f"{told} and" in readme() and f"{record.value('greedy_cider'):.3f}" in readme()
         assert f"{record.value('greedy_unique'):.1%} distinct captions)" in readme()
+
+
+def test_chapters_8_and_10_say_what_qualifies_a_sentence() -> None:
+    """How Run 5 would reach a goal by steps; the category's margin on the second split; a capacity run."""
+    small = recorded_sweep("curves_run5")
+    seeing, twins = ([r for r in small if r.experiment == name] for name in ("run5", "run5_blind"))
+    (distinct,) = (c for c in curves(seeing, twins) if (c.along, c.measure) == ("steps", "greedy_unique"))
+    ends = " to ".join(f"{float(f'{end:.2g}'):,.0f}" for end in distinct.reaches(distinct.goal))
+    assert f"(distinct captions alone would come with {ends} steps)" in chapter(10)
+    (other,) = (r for r in recorded_sweep("resplit") if r.experiment == "run6")
+    said = f"(It is read as well as before, in {other.value('probe_plan'):.1%}; the largest class is larger there, "
+    assert f"{said}{other.value('probe_majority'):.1%}.)" in chapter(10)
+    before = [r.value("probe_plan") for r in in_pieces("run6")]
+    assert min(before) <= other.value("probe_plan") <= max(before)
+    counted = [r for r in recorded("capacity_overfit") if broke([r])]
+    assert [f"{r.value('infonce'):.2f}" for r in counted] == ["0.14"]
+    assert (
+        "(The image's plans of one seed bring 0.14 bits, which the next chapter's threshold would count.)" in chapter(8)
+    )

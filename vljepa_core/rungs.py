@@ -39,6 +39,15 @@ def broke(records: Sequence[Record]) -> int:
     return sum(uses_plan(record) is True for record in records)
 
 
+def moved(record: Record, whole: Sequence[Record]) -> str:
+    """Whether a change of a combination moved its bits: "up" or "down" by ``WORTH_MOVING`` or more from all of the seeds, or "no"."""
+    bits = record.value("infonce")
+    apart = [bits - each.value("infonce") for each in whole]
+    if min(apart) >= WORTH_MOVING:
+        return "up"
+    return "down" if max(apart) <= -WORTH_MOVING else "no"
+
+
 def whole_of(name: str) -> str | None:
     """The combination of which a rung leaves one part out; None if it leaves none."""
     whole, without, _ = name.partition("_without_")

@@ -16,7 +16,7 @@ from vljepa_core.interventions import RUNGS
 from vljepa_core.provenance import SAME_BITS, core_hash
 from vljepa_core.recipes import changes_of, differing, in_full
 from vljepa_core.records import Record
-from vljepa_core.rungs import GROUPS, WORTH_MOVING, WORTH_NAMING, Found, broke, group_of, whole_of
+from vljepa_core.rungs import GROUPS, WORTH_MOVING, WORTH_NAMING, Found, broke, group_of, moved, whole_of
 from vljepa_core.sweeps import varying_keys
 
 _NONE = "No rung is recorded yet: `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them."
@@ -219,15 +219,6 @@ def added_table(added: Sequence[Record], found: Found) -> Display:
         "column paired."
     )
     return html_table(note, head, [row for index in sorted(rows) for row in rows[index]])
-
-
-def moved(record: Record, whole: Sequence[Record]) -> str:
-    """Whether a change moved the bits: "up" or "down" by ``WORTH_MOVING`` or more from all of the seeds, or "no"."""
-    bits = metric(record, "infonce")["value"]
-    apart = [bits - metric(each, "infonce")["value"] for each in whole]
-    if min(apart) >= WORTH_MOVING:
-        return "up"
-    return "down" if max(apart) <= -WORTH_MOVING else "no"
 
 
 def _added(record: Record, whole: Record) -> dict[str, Any]:
