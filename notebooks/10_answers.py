@@ -157,7 +157,9 @@ for name in names:
 # come with the 49 tokens; more than that one seed each does not tell. 49 vectors that are read by queries were not made. Both reach every floor, with 6.4 KB within the published 8.
 
 # %%
-report.goals_table("run6", [*in_full, *more_vectors, *(r for r in pieces if r.experiment == "run6" and r.seed == 0)], blinds)
+report.goals_table(
+    "run6", [*in_full, *more_vectors, *(r for r in pieces if r.experiment == "run6" and r.seed == 0)], blinds
+)
 
 # %% [markdown]
 # So 16 plan vectors carry enough of a picture for a person's caption to find it 76 to 83 times as often as by chance (8% of 989), once

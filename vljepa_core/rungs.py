@@ -40,7 +40,7 @@ def broke(records: Sequence[Record]) -> int:
 
 
 def moved(record: Record, whole: Sequence[Record]) -> str:
-    """Whether a change of a combination moved its bits, by ``WORTH_MOVING`` from all its seeds: "up", "down" or "no"."""
+    """Whether a change of a combination moved its bits, by ``WORTH_MOVING`` from every seed: "up", "down" or "no"."""
     bits = record.value("infonce")
     apart = [bits - each.value("infonce") for each in whole]
     if min(apart) >= WORTH_MOVING:
