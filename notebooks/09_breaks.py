@@ -119,7 +119,7 @@ figures.rung_bits(here)
 #
 # **A stricter question.** That something comes through does not make it useful. Useful is here two things at once, with intervals above nothing: captions find their own pictures more often than by chance, and the plan saves bits against a blind twin, the same decoder
 # trained as long with one plan for all. On photographs, within a thousand steps, Run 6 passes with two seeds of three. So do Run 6 without alignment and Run 6 without the loss on words, and, once, Run 5 without shifts. Every rung
-# with the published loss that gets anything through is 3 to 10 bits *behind* its twin, as was expected (`sweeps/rungs-blind.toml`): the twin's plan serves it as memory (next chapter). Run 5 has a memory, and is level with its twin; among 200 pictures its captions find their own
+# with the published loss that gets anything through is 3 to 10 bits *behind* its twin, as was expected (`sweeps/rungs-blind.toml`): the twin's plan serves it as memory ([What more brings](11_growth)). Run 5 has a memory, and is level with its twin; among 200 pictures its captions find their own
 # 5 to 8 times as often as by chance, which no interval tells from chance. Trained longer, on all photographs, Run 6 does both with all three seeds and Run 5 with two (next chapter). On composed scenes more
 # do, with every seed: plans normalised over images, the ImageNet network read directly, frozen or fine-tuned, Runs 5 and 6 and what was left of them. (A rung has a twin where a blind decoder was trained as its own is; those without scales, other captions, memory or plain loss, and those in pieces, have none.)
 
@@ -138,7 +138,7 @@ for place in ladder:
 # On photographs good tokens alone do more than was expected: the features of a frozen ImageNet network, read through the query as published, break the collapse with two seeds of three.
 # Read directly by the plan's queries, they bring more, and with every seed. The short way alone, to tokens of an encoder that has yet to learn to see, brings nothing. So something to
 # see can be enough, a short way to it makes more of it, and by itself the way is of no use. That a given encoder is not necessary is shown by Run 5. (The network sees 128 pixels a side, the study's encoder 64. That alone is hardly the reason: with random weights the network
-# brings next to nothing at 128, and [Run 5](10_answers) no more with 128 than with 64.)
+# brings next to nothing at 128, and [Run 5](11_growth) no more with 128 than with 64.)
 #
 # **Weights, architecture, objective.** The weights count most, that is, what a million labelled photographs have taught. Without them the same network brings little, whatever was tried with it (Runs 5's and 6's other changes were not). Frozen at random weights, on either way it breaks
 # the collapse, by the threshold, with one seed of three, which is against expectation. Read directly and trained from random weights by the captions, it does with no seed of three (0.02, 0.00 and -0.03 bits); trained by itself first, without captions (LeJEPA),

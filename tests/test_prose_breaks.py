@@ -138,7 +138,7 @@ def test_chapter_9_says_what_the_rungs_do() -> None:
     )
     assert all(r.provenance["precision"] == "bfloat16" for n in seeds.keys() - in_full for r in seeds[n])
     nats = [f"{rungs[name].value('val_loss'):.3f}" for name in ("published", "memory")]
-    assert f"from {nats[0]} to {nats[1]} nats per byte" in chapter(10)
+    assert f"from {nats[0]} to {nats[1]} nats per byte" in chapter(11)
 
 
 def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:

@@ -1,4 +1,4 @@
-"""README, chapter 8 and chapter 11 say what the records do."""
+"""README, chapter 8 and chapter 12 say what the records do."""
 
 from __future__ import annotations
 
@@ -233,8 +233,8 @@ def test_chapter_8_says_what_its_scale_of_known_bits_shows() -> None:
         assert said in text
 
 
-def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
-    front, text = readme(), chapter(11)
+def test_the_readme_and_chapter_12_say_how_few_bytes_as_the_curves_do() -> None:
+    front, text = readme(), chapter(12)
     first, second, third = (c for c in recorded_curves() if c.data == "flickr8k")
     form = ("decoder_memory", "image_size", "vocab_size", "dim")
     told = [[c.recipe.get(key, 0) for key in form] for c in (first, second, third)]
@@ -289,7 +289,7 @@ def test_the_readme_and_chapter_11_say_how_few_bytes_as_the_curves_do() -> None:
     assert len({(r["family"], r["vectors"], r["width"]) for r in cuts}) == 5 * 5 * 4, "every K, width and precision"
 
 
-def test_chapters_8_and_11_say_among_how_many_and_how_little() -> None:
+def test_chapters_8_and_12_say_among_how_many_and_how_little() -> None:
     collapsed = [r.value("infonce") for name in ("run1", "run2", "run3", "run4") for r in seeds_of(name)]
     assert len(collapsed) == 12 and max(collapsed) < 0.01
     assert "On the recorded photographs InfoNCE is below 0.01 bits in all of Runs 1 to 4." in chapter(8)
@@ -298,4 +298,4 @@ def test_chapters_8_and_11_say_among_how_many_and_how_little() -> None:
     cut = f"the third's {np.mean(nested.reference['bits']):.2f} bits were measured among"
     whole = f"the {like.value('infonce'):.2f} of its like that was not trained so"
     among = [nested.measured("plan")[0]["infonce"]["n"], like.metrics["infonce"]["n"]]
-    assert f"{cut} {among[0]} pictures, {whole}" in chapter(11) and f"among {among[1]}, and among more" in chapter(11)
+    assert f"{cut} {among[0]} pictures, {whole}" in chapter(12) and f"among {among[1]}, and among more" in chapter(12)

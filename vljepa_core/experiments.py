@@ -140,7 +140,7 @@ _ANSWER = dict(
     plan_query_residual=True,
     init="balanced",
     captions="all",
-    # As many vectors as the blind twin has for its one plan, and writes its language by (chapter 10).
+    # As many vectors as the blind twin has for its one plan, and writes its language by (chapter 11).
     decoder_memory=16,
     label_smoothing=0.0,
     diversity_weight=0.0,

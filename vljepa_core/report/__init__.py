@@ -2,7 +2,7 @@
 returns what a notebook displays.
 
 ``setting`` tells what was run, ``results`` what came out of one experiment, ``audit``, ``breaks``, ``answers`` and
-``rate`` what chapters 8 to 11 ask of all of them.
+``rate`` what chapters 8 to 12 ask of all of them.
 """
 
 from vljepa_core.figures.tables import bullets
