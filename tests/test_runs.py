@@ -487,7 +487,8 @@ def test_records_say_where_they_come_from_and_what_is_wrong_with_them(data_dir: 
     for text, says in (
         ("{", "not a record"),
         ('{"format": 99}', "format 99"),
-        ('{"format": 1}', "not a record"),
+        ('{"format": 1}', "format 1, this code reads 2"),
+        ('{"format": 2}', "not a record"),
         ("[]", "not a"),
     ):
         path.write_text(text)

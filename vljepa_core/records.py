@@ -17,8 +17,6 @@ from vljepa_core.provenance import REPOSITORY
 from vljepa_core.recipes import changes_of, in_full
 
 FORMAT = 2
-# 1 had no probes, no nats per image, no timeline: what such a record lacks is "not measured".
-READABLE = (1, 2)
 RECORDED = REPOSITORY / "data" / "recorded"
 
 
@@ -89,10 +87,9 @@ def read_record(path: Path) -> Record:
     """
     try:
         values = json.loads(path.read_text())
-        if values.get("format") not in READABLE:
-            known = " and ".join(map(str, READABLE))
+        if values.get("format") != FORMAT:
             raise RecordError(
-                f"{path}: record format {values.get('format')!r}, this code reads {known}; delete it and run again"
+                f"{path}: record format {values.get('format')!r}, this code reads {FORMAT}; delete it and run again"
             )
         return Record(**values)
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:

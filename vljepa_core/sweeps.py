@@ -22,9 +22,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from vljepa_core.recipes import changes_of, did_you_mean, fields_of, in_full, recipe
 from vljepa_core.records import RECORDED, Record, read_record
@@ -33,6 +31,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AXES = ("experiment", "scale", "data", "seed")
 DEFAULTS = {"scale": "laptop", "data": "scenes", "seed": 0}
@@ -189,6 +190,8 @@ def sweep_table(records: Sequence[Record]) -> pd.DataFrame:
     a record lacks, such as captions' for a classifier, are empty. ``depth`` stands for five equal depths. What
     an older core's recipe did not have is at its default.
     """
+    import pandas as pd  # takes longer than the rest of a command's start, and only this needs it
+
     varying = varying_keys(records)
     rows = []
     for r in records:
