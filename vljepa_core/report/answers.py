@@ -126,10 +126,10 @@ def delivered_table(records: Iterable[Record]) -> Display:
     """How much of what captions need from composed scenes came through the plan, by two lower bounds.
 
     Args:
-        records: of Runs 5 and 6; those of other data than scenes, where nobody knows what is needed, are left out.
+        records: those of other data than scenes, where nobody knows what is needed, and of blind models are left out.
     """
     rows = []
-    known = [record for record in records if known_bits.is_scenes(record)]
+    known = [r for r in records if known_bits.is_scenes(r) and r.recipe["plan_source"] == "image"]
 
     def place(record: Record) -> tuple:
         return (
