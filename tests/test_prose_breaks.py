@@ -160,9 +160,8 @@ def test_chapter_9_says_what_the_rungs_do_on_scenes() -> None:
     text, front = chapter(9), readme()
     assert f"plans normalised over images with every seed ({each['batch_norm']} bits), with two seeds of three" in text
     assert f"the first quarter of the steps ({each['align_first']}) and, against expectation, VICReg" in text
-    assert f"diversity loss ({each['vicreg']}). Why" in text and f"the diversity loss ({each['vicreg']}), two" in front
-    assert f"images with every seed ({each['batch_norm']} bits); with two of three alignment, a contrastive" in front
-    assert f"alone for the first quarter of the steps ({each['align_first']}), and VICReg" in front
+    assert f"diversity loss ({each['vicreg']}). Why" in text
+    assert f"with every seed, plans normalised over images ({each['batch_norm']} bits)." in front
     assert f"brings {each['align']} bits even here, the short way alone {each['direct']}" in text
     assert each["words"] == "0.00, 0.00 and 0.00" and "The loss on words brings nothing." in text
     differ = {
@@ -375,7 +374,6 @@ def test_chapter_9_and_readme_say_which_rungs_are_of_use() -> None:
     assert all(200 * r.metrics["image_r1"]["low"] < 1 for r in run5)
     longer = {n: sum(useful(with_gain(r, in_pieces("run5_blind"))) for r in in_pieces(n)) for n in ("run5", "run6")}
     assert longer == {"run6": 3, "run5": 2} and "Run 6 does both with all three seeds and Run 5 with two" in text
-    assert "saves bits against it (Run 6 with two seeds of three)." in readme()
     on_scenes = {name: records for name, records in with_twins(recorded_rungs("scenes")).items() if records}
     always = {name for name, records in on_scenes.items() if sum(map(useful, records)) == 3}
     parts = {name for name in on_scenes if name.startswith(("run5", "run6"))}

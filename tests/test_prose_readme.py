@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
@@ -12,7 +11,7 @@ from tests.conftest import REPOSITORY
 from tests.prose import chapter, in_pieces, readme, seeds_of, without_memory
 from vljepa_core import known_bits
 from vljepa_core.blind import gain_over_blind
-from vljepa_core.goals import GOALS, INTERVAL_SHARE, judge
+from vljepa_core.goals import GOALS, judge
 from vljepa_core.rate_record import recorded_curves, smallest
 from vljepa_core.records import Record, recorded
 from vljepa_core.rungs import WORTH_NAMING, recorded_rungs
@@ -111,17 +110,9 @@ def test_the_readme_says_which_floors_and_goals_the_answers_reach() -> None:
     shares = [f"{in_pieces(name)[0].value('image_r1'):.1%}" for name in ("run6", "run5")]
     assert f"Among 989 pictures 83 times chance is {shares[0]} of the captions, 11 times {shares[1]}." in text
     assert f"a caption finds its own picture among 989 in {in_pieces('run6')[0].value('image_r1'):.0%} of cases" in text
-    both = 0
-    for run in in_pieces("run5"):
-        low = {each.measure: each.low for each in judge(run, blind)}
-        both += low["retrieval"] > 1 and low["gain_over_blind"] > 0
-    assert both == 2 and "only in the longer runs that follow, with two seeds of three." in text
     again = {r.experiment: r for r in recorded_sweep("resplit")}
     second = next(j for j in judge(again["run5"], [again["run5_blind"]]) if j.measure == "retrieval")
     assert second.low < 1 and f"Run 5's retrieval, {second.value:.0f} times chance [{second.low:.0f}," in text
-    assert INTERVAL_SHARE == 0.5 and "the interval has to lie above half the floor" in text
-    (most,) = {f"{math.log2(r.metrics['infonce']['n']):.1f}" for name in GOALS for r in in_pieces(name)}
-    assert f"for InfoNCE, which can show {most} bits here at most, the interval" in text
     hours = sum(r.provenance["seconds"] for r in recorded_sweep("pieces")) / 3600
     assert 1.8 < hours < 2.2 and "two core-hours by the records" in text
     recipe = in_pieces("run6")[0].recipe
