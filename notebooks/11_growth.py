@@ -92,10 +92,14 @@ growth = {
 figures.growth([curve for curve in growth["run6"] if curve.measure in drawn])
 
 # %% [markdown]
-# **Photographs** are what bits grow with: about 0.3 more with every doubling, at as many steps, and no end of it up to 4,000; distinct captions become fewer, as if
-# more pictures wanted more steps. **Steps** beyond the first
-# thousand bring next to no bits from the same photographs, but the decoder comes to say what it has been told: its captions become distinct, and,
-# up to 2,000, better. **Width** brought no more bits from 128 on. **Pixels** count up to 128 a side, which is all that these photographs have; 224 bring no more bits than one seed can tell.
+# - **Photographs** are what bits grow with: about 0.3 more with every doubling, at as many steps, and no end of it up to 4,000; distinct captions become fewer, as if
+#   more pictures wanted more steps.
+# - **Steps** beyond the first
+#   thousand bring next to no bits from the same photographs, but the decoder comes to say what it has been told: its captions become distinct, and,
+#   up to 2,000, better.
+# - **Width** brought no more bits from 128 on.
+# - **Pixels** count up to 128 a side, which is all that these photographs have; 224 bring no more bits than one seed can tell.
+#
 # So there is no sign that the plan's width keeps Run 6 from its goal for bits; more photographs are what brings it nearer. (One seed for each point.)
 #
 # If the lines went on, Run 6 would reach its goal for bits with 1.2 to 1.3 million photographs, for distinct captions with 5,000 to 6,800 steps, for CIDEr with 45,000 to 240,000. One prediction can be tried: for all 6,074 photographs the line through all points
@@ -110,9 +114,16 @@ report.needed_table(growth["run6"])
 
 # %% [markdown]
 # **Run 5** misses the same four goals, so the same was asked of it (`sweeps/curves-run5.toml`, one seed for each point; 64 pixels, and its decoder has a memory). Expected were bits that grow with photographs more steeply than Run 6's, since its encoder learns to
-# see from nothing else. They grow less: 0.08 more with every doubling, 0.19 with 500 and 0.42 with 4,000, so that nobody would get to 2 bits by photographs alone in a thousand steps. **Steps** bring more bits up to 2,000, as was
-# expected, and then no more from the same photographs (0.24, 0.42, 0.58 and 0.52 with 500, 1,000, 2,000 and 4,000), while the bits saved against the twin shrink (1.52, 0.43, -0.05 and -0.40): perhaps because the twin learns the language from as many captions, with one plan less to
-# listen to. Captions become more distinct meanwhile (8%, 10%, 26% and 33%). **Width** brings nothing, as was expected (0.32, 0.42 and 0.28 with 64, 128 and 256), and neither do **pixels** (0.42 and 0.37 with 64 and 128). CIDEr grows with photographs (0.13 to 0.19), and would reach its goal, twice the best constant caption, with two million of them or more; with steps it does not grow. So no one of these leads
+# see from nothing else.
+#
+# - **Photographs.** They grow less: 0.08 more with every doubling, 0.19 with 500 and 0.42 with 4,000, so that nobody would get to 2 bits by photographs alone in a thousand steps. CIDEr grows with them (0.13 to 0.19), and would reach its goal, twice the best constant caption, with two million of them or more.
+# - **Steps** bring more bits up to 2,000, as was
+#   expected, and then no more from the same photographs (0.24, 0.42, 0.58 and 0.52 with 500, 1,000, 2,000 and 4,000), while the bits saved against the twin shrink (1.52, 0.43, -0.05 and -0.40): perhaps because the twin learns the language from as many captions, with one plan less to
+#   listen to. Captions become more distinct meanwhile (8%, 10%, 26% and 33%); CIDEr does not grow.
+# - **Width** brings nothing, as was expected (0.32, 0.42 and 0.28 with 64, 128 and 256).
+# - **Pixels** neither (0.42 and 0.37 with 64 and 128).
+#
+# So no one of these leads
 # to all of its goals (distinct captions alone would come with 10,000 to 15,000 steps); of all that was tried here more photographs, more steps and pieces of words together brought most, 0.91 to 1.10 bits.
 
 # %%
@@ -124,11 +135,17 @@ report.needed_table(growth["run5"])
 # %% [markdown]
 # ## On composed scenes
 #
-# **Run 6**, where it after 1,000 steps is short of two goals, the share of the bits that can be shown (92.6% of 95) and distinct captions (92.8% of 95), the same was
-# done (`sweeps/curves-scenes.toml`). (The second goal was set for photographs: only 92.2% of these scenes are different, 94.5% of the 200 of a rung, so that a captioner who is right need not reach it.) More images than 4,000 bring no more in as many steps, and a model and plan half as wide bring less (86.4%). Twice as wide they come to
-# 94.1%, four times the steps to 94.3% and 94.0% (two seeds), where the captions are distinct enough with one seed of two (95.0% and 94.5%). All three lie within
-# the interval of the run with 1,000 steps, and the goal stays missed by a little. (Some scenes have the same facts, and no plan can tell them apart: even a perfect one would show 99.2% of what is counted as 100% here.) Pieces of words do more: in them (the rung `run6_pieces`, 1,000 steps, 200 pictures) it is 96.2%, 96.8% and 94.4%, and 93.0%, 95.5% and 95.0% of the captions are distinct, so that
-# each goal is reached with two seeds of three. The rung without alignment brings 96.0%, 96.1% and 95.5%, the goal with all three. (That one among several rungs does better was not predicted, and may in part be luck.) Towards their most, bits come ever more slowly, and lines against a logarithm say nothing of where a goal is reached.
+# **Run 6** is short of two goals there after 1,000 steps, the share of the bits that can be shown (92.6% of 95) and distinct captions (92.8% of 95), so the same was
+# done (`sweeps/curves-scenes.toml`). (The second goal was set for photographs: only 92.2% of these scenes are different, 94.5% of the 200 of a rung, so that a captioner who is right need not reach it. Nor is 100% within reach of the first: some scenes have the same facts, and even a perfect plan would show 99.2%.)
+#
+# - **Images, width, steps.** More images than 4,000 bring no more in as many steps, and a model and plan half as wide bring less (86.4%). Twice as wide they come to
+#   94.1%, four times the steps to 94.3% and 94.0% (two seeds), where the captions are distinct enough with one seed of two (95.0% and 94.5%). All three lie within
+#   the interval of the run with 1,000 steps, and the goal stays missed by a little.
+# - **Pieces of words** do more: in them (the rung `run6_pieces`, 1,000 steps, 200 pictures) it is 96.2%, 96.8% and 94.4%, and 93.0%, 95.5% and 95.0% of the captions are distinct, so that
+#   each goal is reached with two seeds of three.
+# - **Alignment** is better left out: the rung without it brings 96.0%, 96.1% and 95.5%, the goal with all three. (That one among several rungs does better was not predicted, and may in part be luck.)
+#
+# Towards their most, bits come ever more slowly, and lines against a logarithm say nothing of where a goal is reached.
 #
 # **A bound without a ceiling.** InfoNCE has a ceiling. A second bound has none: on scenes the captions' entropy is known, and what a decoder spends beyond it is the most that it can lack. By the loss
 # at least 6.9 bits come through after 1,000 steps, 7.3 with twice the width, and 8.5 (8.1 to 8.8, 95%) after 2,000, of 13.1 that are needed (after 4,000 it is 8.1 and 7.7: validation loss has begun to rise). In pieces of words it is 9.2 with each of three seeds after 1,000. So Run 6 delivers
