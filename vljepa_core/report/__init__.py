@@ -1,8 +1,8 @@
 """Tables and verdicts of the chapters: each function takes what it tells of, mostly records, and
 returns what a notebook displays.
 
-``setting`` tells what was run, ``results`` what came out of one experiment, ``audit``, ``breaks``, ``answers`` and
-``rate`` what chapters 8 to 12 ask of all of them.
+``setting`` tells what was run, ``results`` what came out of one experiment, ``audit``, ``breaks``, ``answers``,
+``plans`` and ``rate`` what chapters 8 to 12 ask of all of them.
 """
 
 from vljepa_core.figures.tables import bullets
@@ -33,6 +33,7 @@ from vljepa_core.report.breaks import (
     useful_table,
     values_table,
 )
+from vljepa_core.report.plans import plans_table
 from vljepa_core.report.rate import one_below_another, rate_table, rate_verdict
 from vljepa_core.report.results import (
     category_table,
@@ -63,6 +64,7 @@ __all__ = [
     "needed_table",
     "one_below_another",
     "parts_table",
+    "plans_table",
     "precision_table",
     "predicted_table",
     "probe_table",
