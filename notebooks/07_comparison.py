@@ -110,7 +110,7 @@ figures.decision_tree(path, ANSWERED, whose="the study, and what this book adds"
 #
 # ## Where the tree ends in this book
 #
-# What the last questions found, in this build and in the records. [What breaks the collapse](09_breaks) tells how it was found, [Two answers](10_answers) how far it gets:
+# What the last questions found, in this build and in the records. [What breaks the collapse](09_breaks) tells how it was found, [Two answers](10_answers) how far it gets, [What more brings](11_growth) what gets it further:
 
 # %%
 longer = [record for sweep in ("answers", "pieces", "eight_kilobytes") for record in vljepa_core.recorded_sweep(sweep)]

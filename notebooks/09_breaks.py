@@ -86,9 +86,10 @@ figures.timelines({f"{name}, this build": record for name, record in records.ite
 #
 # What is meant by the names: *alignment* is a contrastive loss (InfoNCE or SigLIP) between plan and caption, in training only; the measure InfoNCE is computed from the decoder's
 # likelihoods and does not contain it. *SIGReg* (of LeJEPA) and *VICReg* are losses that spread plans over their space. *Plans normalised over images*: batch normalisation in place of layer
-# normalisation. *Centred pixels*: ImageNet's mean and deviation taken off. *LeJEPA*: an encoder trained by itself, to predict one view of a picture from another.
+# normalisation. *Short way*, *direct queries*: the plan's queries read the image's tokens; *as published*, a mixture of query tokens. *Memory*: 16 learned vectors that the decoder reads beside the plan. *Other captions*: all five of a picture in turn. *One scale*: of positions
+# and embeddings at the start. *Plain loss*: cross-entropy without label smoothing and diversity loss. *Loss on words*: which words the caption has is read off the plan. *Shifts*: of the picture, by a few pixels. *Hinge*: under another picture's plan a caption should cost more. *Pieces*: of words, in place of bytes. *Centred pixels*: ImageNet's mean and deviation taken off. *LeJEPA*: an encoder trained by itself, to predict one view of a picture from another.
 #
-# The rungs are recorded runs. `python -m vljepa_core rungs --data FOLDER --seed 0 1 2 --keep` makes them again, in some four core-hours a seed (without `--data`: on scenes). Interval: over images; seeds are
+# The rungs are recorded runs. `python -m vljepa_core rungs --data FOLDER --seed 0 1 2` makes them again, in some four core-hours a seed (without `--data`: on scenes). Interval: over images; seeds are
 # shown one by one.
 
 # %%
@@ -121,7 +122,7 @@ figures.rung_bits(here)
 # trained as long with one plan for all. On photographs, within a thousand steps, Run 6 passes with two seeds of three. So do Run 6 without alignment and Run 6 without the loss on words, and, once, Run 5 without shifts. Every rung
 # with the published loss that gets anything through is 3 to 10 bits *behind* its twin, as was expected (`sweeps/rungs-blind.toml`): the twin's plan serves it as memory ([What more brings](11_growth)). Run 5 has a memory, and is level with its twin; among 200 pictures its captions find their own
 # 5 to 8 times as often as by chance, which no interval tells from chance. Trained longer, on all photographs, Run 6 does both with all three seeds and Run 5 with two (next chapter). On composed scenes more
-# do, with every seed: plans normalised over images, the ImageNet network read directly, frozen or fine-tuned, Runs 5 and 6 and what was left of them. (A rung has a twin where a blind decoder was trained as its own is; those without scales, other captions, memory or plain loss, and those in pieces, have none.)
+# do, with every seed: plans normalised over images, the ImageNet network read directly, frozen or fine-tuned, Runs 5 and 6 and what was left of them. (A rung has a twin where a blind decoder was trained as its own is; those of Runs 5 and 6 that leave out the one scale, the other captions, the memory or the plain loss, and those in pieces, have none.)
 
 # %%
 for place in ladder:

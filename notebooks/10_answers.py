@@ -81,7 +81,7 @@ for name in names:
 
 # %% [markdown]
 # **Trained longer.** `sweeps/answers.toml` and `answers-run6.toml` give both 4,560 steps on all the photographs there are, and look at more of them. The
-# frozen network of Run 6 sees them enlarged from 128 to the 224 pixels it was made for. In the tables below these are the *recorded* columns; the floors and goals are
+# frozen network of Run 6 sees them enlarged from 128 to the 224 pixels it was made for. Up to the verdict these are the *recorded* columns; the verdict shows the shorter ones, too; the floors and goals are
 # asked of them. First what the study reported, of those in pieces of words ([why pieces](11_growth)), beside Run 2 as this book re-ran it on photographs:
 
 # %%
@@ -109,8 +109,7 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # %% [markdown]
 # ## Verdict
 #
-# Floors and goals were set after small pilots and before the recorded runs (`vljepa_core/goals.py`); memory, 224 pixels and pieces came after runs without
-# them had missed some ([what each brings](11_growth)). A floor that is missed means that the answer failed at what it was made for.
+# Floors and goals were set after small pilots and before the recorded runs (`vljepa_core/goals.py`); what was added afterwards: *What stays unknown*, and [what each brings](11_growth). A floor that is missed means that the answer failed at what it was made for.
 # On composed scenes the bits that a caption needs from its picture are known, and a share of them is asked for as well. For
 # InfoNCE the 95% interval has to lie above half the floor. CIDEr of Run 5 is held against the best of three answers that do not look
 # at the picture in question; where such a control was not recorded, the cell says so. A Run 6 that has not been trained yet already reads the category 21 to 30 points above the largest class (28.9 and 29.6 with 8 KB), an

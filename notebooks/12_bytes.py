@@ -74,7 +74,7 @@ report.one_below_another(map(figures.rate_quality, curves))
 report.one_below_another(map(figures.plan_sizes, sorted(curves, key=lambda curve: -len(curve.rows))[:1]))
 
 # %% [markdown]
-# **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. That one was expected to need more than the first. Whether it does is not known: the same 16 components of 16 levels each, 7.6 bytes coded, keep
+# **A few bytes are enough for all three.** The first keeps 95% of its 1.89 bits in 7.6 bytes, the fewest that were tried on it and on the second. The second was expected to need more than the first. Whether it does is not known: the same 16 components of 16 levels each, 7.6 bytes coded, keep
 # all of its 2.82 bits (100%, 98 to 101) and 98% of CIDEr, and nothing smaller was tried. On the third, smaller sizes were tried as well. Messages of 4.3 bytes on average keep 99% of its 2.55 bits and 95% of CIDEr, of 2.2 bytes 91% (84 to 96) and 93%, and with 1.3 bytes it ends: 63% and 64%.
 # So what a plan of the third tells its decoder lies in few directions: a message of some 18 bits on average brings 91% of its 2.55 bits of InfoNCE. More bytes bring hardly more. Whether the plan of a captioner that was not trained to be cut takes as few is not told by this.
 #

@@ -143,7 +143,7 @@ def test_chapter_11_says_what_run_6_saves_with_more_of_something() -> None:
         for other in recorded(r.experiment)
         if (other.data, other.seed) == (r.data, r.seed)
     ]
-    assert len(apart) == 5 and f"captions cost {min(apart):.1f} to {max(apart):.1f} bits more or less" in text
+    assert len(apart) == 5 and f"a caption costs them {min(apart):.1f} to {max(apart):.1f} bits more or less" in text
 
 
 def test_chapter_11_says_where_the_lines_would_lead() -> None:

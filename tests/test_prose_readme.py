@@ -159,7 +159,7 @@ def test_the_readme_says_what_comes_through_on_scenes() -> None:
         f"in pieces at least {low:.1f} to {high:.1f} of the {rung.needed.value:.1f} bits come through in Run 5" in text
     )
     (six,) = {f"{bits:.1f}" for bits in by_loss["run6"]}
-    assert f"in Run 5 and {six} in Run 6. There" in text
+    assert f"in Run 5 and {six} in Run 6. On" in text
 
 
 def test_the_readmes_picture_shows_what_its_records_say() -> None:
