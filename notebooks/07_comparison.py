@@ -113,6 +113,10 @@ figures.decision_tree(path, ANSWERED, whose="the study, and what this book adds"
 # What the last questions found, in this build and in the records. [What breaks the collapse](09_breaks) tells how it was found, [Two answers](10_answers) how far it gets, [What more brings](11_growth) what gets it further:
 
 # %%
-longer = [record for sweep in ("answers", "pieces", "eight_kilobytes") for record in vljepa_core.recorded_sweep(sweep)]
+longer = [
+    record
+    for sweep in ("answers", "pieces", "eight_kilobytes", "half_rate")
+    for record in vljepa_core.recorded_sweep(sweep)
+]
 found = [*answers.values(), *vljepa_core.recorded("run5"), *vljepa_core.recorded("run6"), *longer]
 report.found_line([record for record in found if record.experiment != "run5_blind"])

@@ -104,7 +104,7 @@ def test_chapter_11_says_where_run_6_goes() -> None:
         "about 0.3 more with every doubling, at as many steps, and no end of it up to 4,000",
         "distinct captions become fewer",
         "bring next to no bits from the same photographs",
-        "**Width** brought no more bits from 128 on. - **Pixels** count up to 128 a side",
+        "**Width** brought no more bits from 128 on, with one learning rate for all widths. - **Pixels** count up",
         "224 bring no more bits than one seed can tell",
     ):
         assert said in text

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from vljepa_core.experiments import RUN6
-from vljepa_core.recipes import in_full, recipe
+from vljepa_core.recipes import Recipe, in_full, recipe
 from vljepa_core.tokenizer import VOCAB_SIZE
 
 TITLES = {
@@ -41,7 +41,7 @@ def setting(record: Any) -> str:
 
 
 def in_another_form(record: Any) -> tuple[str, ...]:
-    """What tells a run from others of its name: its images' size, pieces of words, another plan or no bottleneck."""
+    """What tells a run from others of its name: images' size, pieces of words, another plan or rate, no bottleneck."""
     made = get(record, "recipe", {})
     found = []
     plan = made.get("plan_vectors"), made.get("dim")
@@ -54,14 +54,21 @@ def in_another_form(record: Any) -> tuple[str, ...]:
         found += [f"{pixels} pixels"] * (pixels != RUN6["image_size"])
     if made.get("vocab_size", VOCAB_SIZE) > VOCAB_SIZE:
         found.append("in pieces of words")
+    rate = made.get("learning_rate")
+    if rate is not None and rate != _plain(get(record, "experiment"), get(record, "scale")).learning_rate:
+        found.append(f"learning rate {rate:g}")
     return tuple(found)
 
 
 @cache
+def _plain(experiment: str, scale: str) -> Recipe:
+    """The recipe as it is at this scale."""
+    return recipe(experiment, scale)
+
+
 def _plan(experiment: str, scale: str) -> tuple[int, int]:
     """Vectors and numbers of each, as the recipe has them at this scale."""
-    plain = recipe(experiment, scale)
-    return plain.plan_vectors, plain.dim
+    return _plain(experiment, scale).plan_vectors, _plain(experiment, scale).dim
 
 
 def as_made(record: Any) -> tuple[tuple[str, Any], ...]:
