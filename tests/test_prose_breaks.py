@@ -411,17 +411,23 @@ def test_chapter_9_and_readme_say_how_few_of_run_5s_changes_do() -> None:
 
 
 def test_chapter_9_says_what_one_more_part_brings_to_run_5() -> None:
-    text, whole = chapter(9), [r.value("infonce") for r in recorded_rungs("flickr8k")["run5_pieces"]]
+    text, whole = chapter(9), recorded_rungs("flickr8k")["run5_pieces"]
     found = recorded_sweep("run5_and_more")
-    assert {(r.data, r.seed, r.provenance["precision"], r.recipe["vocab_size"]) for r in found} == {
-        ("flickr8k", 0, "float32", 1_024)
-    }
-    (vicreg,) = (r for r in found if r.recipe["vicreg_weight"])
-    (first,) = (r for r in found if r.recipe["pretrain"] == "align")
-    (siglip,) = (r for r in found if r.recipe["align"] == "siglip")
-    bits = listed(f"{r.value('infonce'):.2f}" for r in (vicreg, first, siglip))
-    without = listed(f"{each:.2f}" for each in whole)
-    assert f"they bring {bits} bits, where the three seeds without have {without}." in text and len(found) == 3
-    assert {moved(record, recorded_rungs("flickr8k")["run5_pieces"]) for record in found} == {"no"}
-    distinct = [r.value("greedy_unique") for r in recorded_rungs("flickr8k")["run5_pieces"]]
+    assert {(r.data, r.seed) for r in found} == {("flickr8k", 0)}
+    changed = {name: [r for r in found if r.recipe[name] != whole[0].recipe[name]]
+               for name in ("vicreg_weight", "pretrain", "align", "stem", "plan_reads")}  # fmt: skip
+    (vicreg,), (first,), (siglip,), (stem,), (tokens,) = changed.values()
+    assert len(found) == len(changed), "each has its words"
+    without = listed(f"{r.value('infonce'):.2f}" for r in whole)
+    bits = {name: f"{r.value('infonce'):.2f}" for name, (r,) in changed.items()}
+    assert f"three seeds without it ({without})" in text
+    assert f"VICReg brings {bits['vicreg_weight']} bits, alignment and the loss on words alone for the first" in text
+    assert f"quarter of the steps {bits['pretrain']}, SigLIP in place of InfoNCE {bits['align']}, and a" in text
+    assert f"convolutional stem {bits['stem']}. The first comes near" in text
+    assert f"all {tokens.recipe['plan_vectors']} tokens, {bits['plan_reads']} bits come through, and count as" in text
+    assert {moved(record, whole) for record in (vicreg, first, siglip, stem)} == {"no"}
+    assert moved(tokens, whole) == "up"
+    distinct = [r.value("greedy_unique") for r in whole]
     assert vicreg.value("greedy_unique") > max(distinct) and siglip.value("greedy_unique") < min(distinct)
+    assert {r.provenance["precision"] for r in (vicreg, first, siglip, *whole)} == {"float32"}
+    assert {r.provenance["precision"] for r in (stem, tokens)} == {"bfloat16"}
