@@ -109,9 +109,15 @@ def test_readme_and_chapter_10_say_that_the_rate_alone_is_not_the_reason() -> No
     assert half.value("infonce") < max(r.value("infonce") for r in whole) + 0.2, "3.36, the threshold"
     wide = of("run6", 256, 5e-4)
     assert f"{half.value('greedy_cider'):.3f}" == f"{wide[0].value('greedy_cider'):.3f}" == "0.407"
-    assert "(CIDEr 0.407 both)" in text and "the intervals overlap." in text
+    assert "(CIDEr 0.407 both)" in text and "though the intervals overlap, and Run 5 no more." in text
     assert half.metrics["infonce"]["high"] > wide[0].metrics["infonce"]["low"]
     assert f"bring no more with half of it ({bits(half)})" in readme()
+    (run5,), (five,) = of("run5", 128, 5e-4), of("run5", 256, 5e-4)
+    assert f"Run 5 brings {bits(run5).replace(' [', ' bits [')} there (0.85 to 1.15 were expected)" in text
+    assert 0.85 < run5.value("infonce") < 1.15 and not missed(run5) and five.value("infonce") < run5.value("infonce")
+    others = [r for r in runs() if r.experiment == "run5" and r is not run5]
+    assert run5.value("greedy_unique") > max(r.value("greedy_unique") for r in others if r.recipe != run5.recipe)
+    assert f"than any other ({run5.value('greedy_unique'):.1%})" in text
 
 
 def test_8_kb_as_more_vectors_reach_every_floor_and_bring_no_more() -> None:
