@@ -1,13 +1,13 @@
-"""One captioner with plans of several sizes, made in several ways: what comes through, and which floors are missed."""
+"""One captioner with plans of several sizes, made in several ways: what comes through, and which floors are reached."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vljepa_core.figures.display import Display, escape
-from vljepa_core.figures.reading import as_made, one_each_seed, place
+from vljepa_core.figures.reading import as_made, one_each_seed, place, title
 from vljepa_core.figures.tables import NOT_MEASURED, a_line_each, bullets, html_table, with_interval
-from vljepa_core.goals import MEASURES, judge, number
+from vljepa_core.goals import MEASURES, Judged, judge, number
 from vljepa_core.recipes import differing, in_full
 from vljepa_core.records import Record
 
@@ -33,27 +33,32 @@ def plans_table(records: Sequence[Record], blind: Iterable[Record]) -> Display:
     rows = []
     for seeds in groups.values():
         found = [{each.measure: each for each in judge(r, blind)} for r in one_each_seed(seeds)]
-        cells = []
-        for measure in _SHOWN:
-            lines = []
-            for judged in found:
-                each = judged[measure]
-                if each.value is None:
-                    lines.append(NOT_MEASURED)
-                elif measure == "infonce":
-                    lines.append(with_interval({"value": each.value, "low": each.low, "high": each.high}))
-                else:
-                    lines.append(number(measure, each.value))
-            cells.append(a_line_each(lines, str))
-        missed = [[MEASURES[name] for name, each in judged.items() if each.floor_met is False] for judged in found]
-        rows.append(
-            [_plan(seeds[0], records[0]), *cells, a_line_each(missed, lambda names: "; ".join(names) or "none")]
-        )
-    head = ["plan", *(MEASURES[name] for name in _SHOWN), "floors missed"]
+        cells = [a_line_each([judged[measure] for judged in found], _value) for measure in _SHOWN]
+        rows.append([_plan(seeds[0], records[0]), *cells, a_line_each(found, _reached)])
+    head = ["plan", *(MEASURES[name] for name in _SHOWN), "floors reached"]
     note = (
-        f"Plans of several sizes, {place(list(records))}; a line for each seed. In brackets: 95% interval over images."
+        f"{title(records[0])} with plans of several sizes, {place(list(records))}; a line for each seed. In brackets: "
+        "95% interval over images. *: below its floor."
     )
     return html_table(note, head, rows)
+
+
+def _value(judged: Judged) -> str:
+    """A measure of one run, with a star where it is below its floor."""
+    if judged.value is None:
+        return NOT_MEASURED
+    star = "*" if judged.floor_met is False else ""
+    if judged.measure == "infonce":
+        return with_interval({"value": judged.value, "low": judged.low, "high": judged.high}) + star
+    return (
+        f"{judged.value:.2f}" if judged.measure == "gain_over_blind" else number(judged.measure, judged.value)
+    ) + star
+
+
+def _reached(found: Mapping[str, Judged]) -> str:
+    """How many floors a run reaches, of those that could be measured."""
+    met = [each.floor_met for each in found.values() if each.floor_met is not None]
+    return f"{sum(met)} of {len(met)}"
 
 
 def _plan(record: Record, first: Record) -> str:
