@@ -18,7 +18,7 @@
 # **What we ask.** Runs 5 and 6 reach every floor with two seeds of three and miss most of their goals ([Two answers](10_answers)). What brought them so far, and what would bring more: a memory, another spelling, photographs, steps, width, pixels?
 #
 # **In short.** A memory of its own lets the decoder learn the language as well as a blind one does; pieces of words bring Run 6 more bits. More photographs bring Run 6 more bits, more steps bring Run 5 more up to a point, and
-# width brings neither more at the learning rate of the narrower model. On composed scenes, where the bits are known, Run 6 comes near the most that can be shown, Run 5 to eight or nine tenths of it; among more pictures Run 5 is at three quarters.
+# width beyond 128 brings neither more at the same learning rate. On composed scenes, where the bits are known, Run 6 comes near the most that can be shown, Run 5 to eight or nine tenths of it; among more pictures Run 5 is at three quarters.
 
 # %% tags=["parameters"]
 scale = "laptop"  # smoke, laptop or paper
@@ -100,7 +100,7 @@ figures.growth([curve for curve in growth["run6"] if curve.measure in drawn])
 # - **Width** brought no more bits from 128 on, with one learning rate for all widths.
 # - **Pixels** count up to 128 a side, which is all that these photographs have; 224 bring no more bits than one seed can tell.
 #
-# So more photographs are what brings Run 6 nearer to its goal for bits. Width does not at this learning rate; with half of it the longer runs bring somewhat more bits in a model twice as wide ([Two answers](10_answers)). (One seed for each point.)
+# So more photographs are what brings Run 6 nearer to its goal for bits. Width does not at this learning rate; with half of it the longer Run 6 brings somewhat more bits in a model twice as wide, Run 5 no more ([Two answers](10_answers)). (One seed for each point.)
 #
 # If the lines went on, Run 6 would reach its goal for bits with 1.2 to 1.3 million photographs, for distinct captions with 5,000 to 6,800 steps, for CIDEr with 45,000 to 240,000. One prediction can be tried: for all 6,074 photographs the line through all points
 # says 2.11 bits, and the same Run 6, which was given 4,560 steps for them, has 2.30, 2.17 and 2.17 with three seeds (among more pictures, 375 instead of 150).
@@ -120,7 +120,7 @@ report.needed_table(growth["run6"])
 # - **Steps** bring more bits up to 2,000, as was
 #   expected, and then no more from the same photographs (0.24, 0.42, 0.58 and 0.52 with 500, 1,000, 2,000 and 4,000), while the bits saved against the twin shrink (1.52, 0.43, -0.05 and -0.40): perhaps because the twin learns the language from as many captions, with one plan less to
 #   listen to. Captions become more distinct meanwhile (8%, 10%, 26% and 33%); CIDEr does not grow.
-# - **Width** brings nothing, as was expected (0.32, 0.42 and 0.28 with 64, 128 and 256).
+# - **Width** brings nothing, as was expected (0.32, 0.42 and 0.28 with 64, 128 and 256), at one learning rate.
 # - **Pixels** neither (0.42 and 0.37 with 64 and 128).
 #
 # So no one of these leads

@@ -26,7 +26,7 @@
 # - **The first**, a plan of 4 KB: a Run 6 as it was before its decoder had a memory of its own, at 128 pixels, in bytes.
 # - **The second**, 4 KB: with that memory, 224 pixels and pieces of words, as those that reach every floor ([Two answers](10_answers)). Expected before it was made: 1.5 times the bits come through, so that it takes more bytes than the first to
 #   keep 90%, and 32 are enough all the same.
-# - **The third**, 8 KB: the second with the published plan of 16 x 256 numbers, in a model widened with it. Expected: widths from 32 to 256 can be told apart, and no more bytes are needed than by the second, since more room had brought no more bits either. (It was trained with the learning rate of the narrower ones; with half of it a Run 6 as wide brings more bits, [Two answers](10_answers).) The caption as
+# - **The third**, 8 KB: the second with the published plan of 16 x 256 numbers, in a model widened with it. Expected: widths from 32 to 256 can be told apart, and no more bytes are needed than by the second, since more room had brought no more bits either. (It was trained with the learning rate of the narrower ones; with half of it a Run 6 as wide brings somewhat more bits than 4 KB do, [Two answers](10_answers).) The caption as
 #   text takes fewer bytes than the smallest plan that keeps 90% of both, and fewer of the bits arrive, since a plan also says what else the picture might be called.
 #
 # **The goal, written before any of it was measured:** 32 bytes or fewer keep 90% of the bits and 90% of the CIDEr that the whole plan delivers. All three reach it: 7.6 bytes or fewer do.
