@@ -116,7 +116,11 @@ def test_capacity_is_read_from_what_comes_back(data_dir: Path) -> None:
         long, seed=1, metrics={**long.metrics, "infonce": {**long.metrics["infonce"], "value": 1.5}}
     )
     both = report.capacity_table([again, short, long]).html
-    assert both.count("<tr") == table.html.count("<tr") and "smoke, seeds 0, 1" in both and "<div>1.50</div>" in both
+    assert (
+        both.count("<tr") == table.html.count("<tr")
+        and "learning rate 0.003, seeds 0, 1" in both
+        and "<div>1.50</div>" in both
+    )
     seeing = vljepa_core.run("run2", "smoke", "shapes", 0, **SMALL)
     assert "(at least 90%), 2 runs)" in report.audit_verdict([seeing], [long, again]).alt
     said = report.audit_verdict([seeing], [long, short]).alt
