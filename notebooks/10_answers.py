@@ -48,7 +48,8 @@ answers = vljepa_core.recorded_sweep("answers")  # the same two, trained longer 
 pieces = vljepa_core.recorded_sweep("pieces")  # and these, their decoder writing pieces of words instead of bytes
 wide = vljepa_core.recorded_sweep("eight_kilobytes")  # in pieces, with the published plan of 16 x 256
 half_rate = vljepa_core.recorded_sweep("half_rate")  # the same, and 16 x 128, with half the learning rate
-longer = {name: [r for r in (*answers, *pieces, *wide) if r.experiment == name] for name in names}
+published_plan = [r for r in half_rate if r.recipe["dim"] == 256]  # reaches every floor
+longer = {name: [r for r in (*answers, *pieces, *published_plan) if r.experiment == name] for name in names}
 twins = [
     *(r for r in (*answers, *pieces, *wide, *half_rate) if r.experiment == "run5_blind"),
     *vljepa_core.recorded("run5_blind"),
@@ -86,11 +87,11 @@ for name in names:
 # %% [markdown]
 # **Trained longer.** `sweeps/answers.toml` and `answers-run6.toml` give both 4,560 steps on all the photographs there are, and look at more of them. The
 # frozen network of Run 6 sees them enlarged from 128 to the 224 pixels it was made for. Up to the verdict these are the *recorded* columns; the verdict shows the shorter ones, too; the floors and goals are
-# asked of them. First what the study reported, of those in pieces of words ([why pieces](11_growth)), beside Run 2 as this book re-ran it on photographs:
+# asked of them. First what the study reported, of those in pieces of words ([why pieces](11_growth)), and of those with the published plan of 16 x 256 (see *Plans of eight kilobytes*), beside Run 2 as this book re-ran it on photographs:
 
 # %%
 collapsed = [r for r in vljepa_core.recorded("run2") if r.data == "flickr8k"]
-in_pieces = [[r for r in pieces if r.experiment == name] for name in names]
+in_pieces = [[r for r in sweep if r.experiment == name] for sweep in (pieces, published_plan) for name in names]
 report.runs_table([collapsed, *in_pieces], [*vljepa_core.recorded("run2_blind"), *blinds])
 
 # %% [markdown]
