@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -78,7 +79,9 @@ def plan_bits(records: Iterable[Any], blind: Iterable[Any] = ()) -> Display:
     ticks = [t for t in marks if 1.6 * lowest <= t <= 2.2 * furthest]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
-    ax.set_yticks(range(len(records)), [f"{title(r)}\n{setting(r)}" for r in records], fontsize=8.5)
+    # A run in another form than its recipe's has a long name: beside that the axes would have no room.
+    names = [f"{title(r)}\n{textwrap.fill(setting(r), 40)}" for r in records]
+    ax.set_yticks(range(len(records)), names, fontsize=8.5 if len(records) <= 6 else 7.5)
     ax.set_ylim(len(records) - 0.5, -0.6)
     ax.grid(False, axis="y")
     ax.set_xlabel("bits per caption (linear up to 1, then logarithmic)")
