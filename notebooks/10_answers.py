@@ -114,7 +114,7 @@ figures.plan_bits([record for name in names for record in longer[name]], blinds)
 # %% [markdown]
 # ## Verdict
 #
-# Floors and goals were set after small pilots and before the recorded runs (`vljepa_core/goals.py`); what was added afterwards: *What stays unknown*, and [what each brings](11_growth). A floor that is missed means that the answer failed at what it was made for.
+# Floors and goals were set after small pilots and before the recorded runs (`vljepa_core/goals.py`); for what was added afterwards see *What stays unknown*, and [what it brings](11_growth). A floor that is missed means that the answer failed at what it was made for.
 # On composed scenes the bits that a caption needs from its picture are known, and a share of them is asked for as well. For
 # InfoNCE the 95% interval has to lie above half the floor. CIDEr of Run 5 is held against the best of three answers that do not look
 # at the picture in question; where such a control was not recorded, the cell says so. A Run 6 that has not been trained yet already reads the category 21 to 30 points above the largest class (28.9 and 29.6 with 8 KB), an
@@ -258,5 +258,5 @@ report.predicted_table([vljepa_core.recipe(name, "paper") for name in names])
 #   behind it. How Run 5 would do with a million captions, nobody has measured here.
 # - **Photographs that nobody has trained on.** Memory, 224 pixels, pieces and, with 8 KB, half the learning rate came when recorded runs had missed floors on the validation
 #   photographs, so that floors reached there since are not asked blindly. On those of the second split no recipe was chosen, but earlier runs, whose
-#   success decided what the recipes are, had been trained on them, and they are of the same collection. A check on photographs that were kept apart from everything is still to be made; `python -m vljepa_core answers --data FOLDER` makes it for whoever has some.
+#   success decided what the recipes are, had been trained on them, and they are of the same collection. A check on photographs that were kept apart from everything is still to be made; `python -m vljepa_core answers --data FOLDER` makes it for whoever has some, with `--published-plan` at 16 x 256.
 # - **Other data.** Photographs of one collection and composed scenes; COCO at `paper` scale is not among the recorded runs unless a table says so.

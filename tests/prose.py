@@ -14,6 +14,15 @@ def readme() -> str:
     return " ".join((REPOSITORY / "README.md").read_text().split())
 
 
+def readme_table(first: str = "989 validation photographs") -> list[list[str]]:
+    """The rows of the README's table whose head begins so, cell by cell, without its head."""
+    lines = (REPOSITORY / "README.md").read_text().splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    body = lines[head + 2 :]
+    rows = body[: next(i for i, line in enumerate(body) if not line.startswith("|"))]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
 def seeds_of(experiment: str) -> list:
     """The three recorded seeds on photographs at laptop."""
     found = [r for r in recorded(experiment) if (r.data, r.scale) == ("flickr8k", "laptop")]

@@ -93,9 +93,14 @@ def test_answers_makes_the_runs_that_floors_are_asked_of_and_says_what_they_reac
     assert "InfoNCE lower bound, bits: 2.4 [2.36, 2.44]; floor 2.5: not reached; goal 4.5: not reached" in told
     assert "largest class: +15.0 points; floor +0.0 points: reached; goal +10.0 points: reached" in told
     assert "scenes only" not in told, "does not apply to photographs"
-    for file, names in (("pieces.toml", ("run5", "run5_blind")), ("pieces-run6.toml", ("run6",))):
-        recorded = read_sweep(REPOSITORY / "sweeps" / file)["set"]
-        assert all(changes == recorded for name, _, _, changes in asked if name in names), "as recorded"
+    for option, files in (([], ("pieces", "pieces-run6")), (["--published-plan"], ("half-rate", "half-rate-run6"))):
+        asked.clear()
+        assert main(["answers", "--data", "apart", *option]) == 0
+        capsys.readouterr()
+        for file, names in zip(files, (("run5", "run5_blind"), ("run6",)), strict=True):
+            recorded = read_sweep(REPOSITORY / "sweeps" / f"{file}.toml")["set"]
+            found = [changes for name, _, _, changes in asked if name in names]
+            assert found == [recorded] * len(names), "as recorded"
     assert main(["answers", "run2", "--data", "apart"]) == 2
     assert "floors are asked of run5 and run6" in capsys.readouterr().err
 

@@ -362,5 +362,6 @@ def test_category_bars_show_every_probe_and_the_model_trained_for_it() -> None:
 
 
 def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
+    assert number("greedy_unique_words", -0.2) == "0" and number("greedy_unique_words", 2_776.0) == "2,776"
     assert number("infonce", -0.0002) == number("infonce", 0.0002) == "0.000" and number("infonce", -0.002) == "-0.002"
     assert number("val_loss", -0.00001) == "0.0000"

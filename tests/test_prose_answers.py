@@ -6,7 +6,7 @@ from tests.prose import chapter, in_pieces, readme
 from vljepa_core import known_bits
 from vljepa_core.blind import gain_over_blind, with_gain
 from vljepa_core.extrapolation import curves
-from vljepa_core.goals import judge
+from vljepa_core.goals import INTERVAL_SHARE, judge
 from vljepa_core.records import recorded
 from vljepa_core.rungs import broke, recorded_rungs
 from vljepa_core.sweeps import recorded_sweep
@@ -67,6 +67,10 @@ def test_chapter_10_says_what_an_untrained_plan_reads_of_the_category() -> None:
     wide = " and ".join(dict.fromkeys(f"{value:.1f}" for value, dim in above["run6"] if dim == 256))
     assert f"the category {min(run6):.0f} to {max(run6):.0f} points above the largest class ({wide} with 8 KB)" in text
     assert f"untrained Run 5 {min(run5):.0f} to {max(run5):.0f}, so that" in text
+
+
+def test_chapter_10_says_what_infonce_has_to_be_sure_of() -> None:
+    assert INTERVAL_SHARE == 0.5 and "InfoNCE the 95% interval has to lie above half the floor." in chapter(10)
 
 
 def test_chapter_10_says_what_run_5_brings_on_scenes() -> None:

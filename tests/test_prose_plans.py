@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.prose import chapter, in_pieces, listed, readme
-from tests.test_prose_readme import readme_table
+from tests.prose import chapter, in_pieces, listed, readme, readme_table
 from vljepa_core.blind import bits_apart, with_gain
 from vljepa_core.goals import judge
-from vljepa_core.recipes import differing
+from vljepa_core.recipes import differing, recipe
 from vljepa_core.records import Record
 from vljepa_core.sweeps import recorded_sweep
 
@@ -89,6 +88,10 @@ def test_readme_and_chapter_10_say_what_half_the_rate_does_for_the_published_pla
         assert differing(record.recipe, like.recipe) == ["learning_rate"] and record.value("infonce") > like.value(
             "infonce"
         )
+    assert (
+        recipe("run2", "paper").learning_rate == 3e-4
+    assert "the study has 0.0003" in text and "the study has 0.0003" in front
+    )
     other = f"{run6[1].value('infonce'):.2f}"
     assert f"Run 5 brings {bits(run5)} (one seed), Run 6 {bits(run6[0])} (another seed: {other})" in text
     assert run5.value("infonce") > 1.0 and min(r.value("infonce") for r in run6) > 3.2, "more bits than expected"
@@ -154,6 +157,7 @@ def test_8_kb_as_more_vectors_reach_every_floor_and_bring_no_more() -> None:
         f"so it came: {bits}, {distinct} of the captions distinct, CIDEr {cider}, and every floor is reached." in text
     )
     assert run.provenance["precision"] == "float32" and "Run 6, one seed, computed in float32)" in text
+    assert 0.75 < run.provenance["seconds"] / 3600 < 1.25 and "about an hour on one core" in readme()
     before = in_pieces("run6")[0].metrics["infonce"]
     assert before["low"] < run.value("infonce") < before["high"], "twice the vectors bring no more"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.prose import chapter, in_pieces, readme, seeds_of, without_memory
+from tests.prose import chapter, in_pieces, readme, readme_table, seeds_of, without_memory
 from vljepa_core import known_bits
 from vljepa_core.blind import gain_over_blind
 from vljepa_core.goals import GOALS, judge
@@ -52,15 +52,6 @@ README_ROWS = {  # what a row of the README's table shows, and how a number of i
     "distinct captions": ("greedy_unique", "{:.1%}".format),
     "CIDEr, 5 references": ("greedy_cider", "{:.3f}".format),
 }
-
-
-def readme_table(first: str = "989 validation photographs") -> list[list[str]]:
-    """The rows of the README's table whose head begins so, cell by cell, without its head."""
-    lines = (REPOSITORY / "README.md").read_text().splitlines()
-    head = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
-    body = lines[head + 2 :]
-    rows = body[: next(i for i, line in enumerate(body) if not line.startswith("|"))]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
 @pytest.mark.parametrize("row", readme_table(), ids=lambda row: row[0])

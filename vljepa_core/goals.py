@@ -72,6 +72,8 @@ AT_LENGTH: Mapping[str, Mapping[str, int]] = {
     "run5_blind": _AT_LENGTH,
     "run6": {**_AT_LENGTH, "image_size": 224},
 }
+# The same with the published plan, 16 x 256 in a model as wide, at the rate that suits it: ``sweeps/half-rate*.toml``.
+PUBLISHED_PLAN: Mapping[str, float] = {"dim": 256, "heads": 8, "learning_rate": 5e-4}
 INTERVAL_SHARE = 0.5  # InfoNCE's 95% interval lies above this share of the floor, or the floor is not reached
 
 

@@ -111,7 +111,7 @@ def number(name: str, value: float) -> str:
         # 1 of 2,000 is 0.05%: one decimal would show a collapse as 0.1% or 0.0%.
         return f"{percent:.2f}%" if 0 < percent < 1 else f"{percent:.1f}%"
     if kind == "whole":
-        return f"{round(value) + 0:,}"
+        return f"{round(value, 0) + 0.0:,.0f}"
     digits = 4 if kind == "fine" else 3
     return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.000
 

@@ -50,9 +50,7 @@ def _value(judged: Judged) -> str:
     star = "*" if judged.floor_met is False else ""
     if judged.measure == "infonce":
         return with_interval({"value": judged.value, "low": judged.low, "high": judged.high}) + star
-    return (
-        f"{judged.value:.2f}" if judged.measure == "gain_over_blind" else number(judged.measure, judged.value)
-    ) + star
+    return number(judged.measure, judged.value) + star
 
 
 def _reached(found: Mapping[str, Judged]) -> str:
