@@ -88,10 +88,8 @@ def test_readme_and_chapter_10_say_what_half_the_rate_does_for_the_published_pla
         assert differing(record.recipe, like.recipe) == ["learning_rate"] and record.value("infonce") > like.value(
             "infonce"
         )
-    assert (
-        recipe("run2", "paper").learning_rate == 3e-4
+    assert recipe("run2", "paper").learning_rate == 3e-4
     assert "the study has 0.0003" in text and "the study has 0.0003" in front
-    )
     other = f"{run6[1].value('infonce'):.2f}"
     assert f"Run 5 brings {bits(run5)} (one seed), Run 6 {bits(run6[0])} (another seed: {other})" in text
     assert run5.value("infonce") > 1.0 and min(r.value("infonce") for r in run6) > 3.2, "more bits than expected"
