@@ -34,8 +34,9 @@ def plans_table(records: Sequence[Record], blind: Iterable[Record]) -> Display:
     for seeds in groups.values():
         found = [{each.measure: each for each in judge(r, blind)} for r in one_each_seed(seeds)]
         cells = [a_line_each([judged[measure] for judged in found], _value) for measure in _SHOWN]
-        rows.append([_plan(seeds[0], records[0]), *cells, a_line_each(found, _reached)])
-    head = ["plan", *(MEASURES[name] for name in _SHOWN), "floors reached"]
+        plan = f"{_plan(seeds[0], records[0])}<small>floors reached: {', '.join(map(_reached, found))}</small>"
+        rows.append([plan, *cells])
+    head = ["plan", *(MEASURES[name] for name in _SHOWN)]
     note = (
         f"{title(records[0])} with plans of several sizes, {place(list(records))}; a line for each seed. In brackets: "
         "95% interval over images. *: below its floor."
